@@ -1,0 +1,43 @@
+import type { RequestHead, RequestReceiver, ResponseReceiver } from '../../http/index.ts';
+import type { Envelope } from '../../pipeline/envelope.ts';
+
+/**
+ * The gRPC links of one peer to all others: one channel per pair, long-lived streams, batches.
+ * Peers are named by their member name; `setPeers` tells which exist and where they listen.
+ */
+export interface Links {
+  /** Binds the server side. Rejects when the address cannot be bound. */
+  start(): Promise<void>;
+  /** Replaces the list of living members (without this peer). Links of those gone are closed. */
+  setPeers(peers: readonly LinkPeer[]): void;
+  /** True while a request handed over now would leave at once. */
+  isUp(peer: string): boolean;
+  /** Hands a final SIP request to the owning peer. False: nothing was sent, try the next successor. */
+  sendSipRequest(peer: string, message: Buffer, envelope: Envelope): boolean;
+  /** Brings a response to the peer that holds the client's flow. False: not sent. */
+  sendSipResponse(peer: string, message: Buffer): boolean;
+  /** Opens an exchange at the owning peer. Undefined: nothing was sent, try the next successor. */
+  openHttp(
+    peer: string,
+    request: RequestHead,
+    envelope: Envelope,
+    response: ResponseReceiver,
+  ): RequestReceiver | undefined;
+  /** Tells every peer that this one leaves, lets running exchanges end until `deadlineMs`, closes. */
+  stop(deadlineMs: number): Promise<void>;
+}
+
+export interface LinkPeer {
+  readonly name: string;
+  /** Start epoch: a peer that restarted under the same name has a higher one. */
+  readonly epoch: number;
+  /** `host:port` of its link server, IPv6 in brackets. */
+  readonly address: string;
+}
+
+/** What arrives over links; given by `peer.ts`. */
+export interface LinkHandler {
+  sipRequest(message: Buffer, envelope: Envelope): void;
+  sipResponse(message: Buffer): void;
+  http(request: RequestHead, envelope: Envelope, response: ResponseReceiver): RequestReceiver;
+}
