@@ -15,7 +15,12 @@ const adapts = {
 
 module.exports = {
   forbidden: [
-    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-circular',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     { name: 'no-unresolved', severity: 'error', from: {}, to: { couldNotResolve: true } },
     ...pure.map((room) => ({
       name: `${room}-is-pure`,
@@ -26,7 +31,8 @@ module.exports = {
     })),
     {
       name: 'pure-rooms-touch-no-world',
-      comment: 'Pure rooms and the pipeline use no Node built-in but Buffer and node:crypto hashing.',
+      comment:
+        'Pure rooms and the pipeline use no Node built-in but Buffer and node:crypto hashing.',
       severity: 'error',
       from: { path: `^src/(${[...pure, 'pipeline'].join('|')})/` },
       to: { dependencyTypes: ['core'], pathNot: '^(node:)?(buffer|crypto)$' },
@@ -35,7 +41,10 @@ module.exports = {
       name: 'pipeline-joins-only-pure-rooms',
       severity: 'error',
       from: { path: '^src/pipeline/' },
-      to: { path: '^src/', pathNot: [`^src/(pipeline|${pure.join('|')})/`, '^src/config/defaults\\.ts$'] },
+      to: {
+        path: '^src/',
+        pathNot: [`^src/(pipeline|${pure.join('|')})/`, '^src/config/defaults\\.ts$'],
+      },
     },
     ...ioRooms.map((room) => ({
       name: `io-${room}-adapts-its-own-rooms`,
@@ -44,7 +53,12 @@ module.exports = {
       from: { path: `^src/io/${room}/` },
       to: {
         path: '^src/',
-        pathNot: [`^src/io/${room}/`, '^src/pipeline/', '^src/config/', ...adapts[room].map((name) => `^src/${name}/`)],
+        pathNot: [
+          `^src/io/${room}/`,
+          '^src/pipeline/',
+          '^src/config/',
+          ...adapts[room].map((name) => `^src/${name}/`),
+        ],
       },
     })),
     {
@@ -55,7 +69,8 @@ module.exports = {
     },
     {
       name: 'only-peer-knows-every-room',
-      comment: 'admin and cli talk to interfaces that peer.ts hands them; the tools of the command line may use dcr, pipeline and the sprayer.',
+      comment:
+        'admin and cli talk to interfaces that peer.ts hands them; the tools of the command line may use dcr, pipeline and the sprayer.',
       severity: 'error',
       from: { path: '^src/admin/' },
       to: { path: '^src/(io|gossip|sip|http|dcr)/' },
@@ -89,6 +104,9 @@ module.exports = {
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     doNotFollow: { path: 'node_modules' },
-    enhancedResolveOptions: { extensions: ['.ts', '.js', '.json'], conditionNames: ['import', 'types', 'default'] },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js', '.json'],
+      conditionNames: ['import', 'types', 'default'],
+    },
   },
 };

@@ -1,25 +1,48 @@
 import tseslint from 'typescript-eslint';
 
 /** Pure rooms: no clock, timer, randomness, process or console of their own (docs: CONTRIBUTING). */
-const pure = ['sip', 'http', 'dcr', 'ring', 'gossip', 'cluster', 'pipeline'].map((room) => `src/${room}/**/*.ts`);
+const pure = ['sip', 'http', 'dcr', 'ring', 'gossip', 'cluster', 'pipeline'].map(
+  (room) => `src/${room}/**/*.ts`,
+);
 
 const impureGlobals = [
-  'setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'Date', 'performance', 'process', 'console', 'crypto', 'fetch',
-].map((name) => ({ name, message: 'Pure rooms take `now`, `random` and effects from their caller.' }));
+  'setTimeout',
+  'setInterval',
+  'setImmediate',
+  'queueMicrotask',
+  'Date',
+  'performance',
+  'process',
+  'console',
+  'crypto',
+  'fetch',
+].map((name) => ({
+  name,
+  message: 'Pure rooms take `now`, `random` and effects from their caller.',
+}));
 
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', 'bench/build/', 'docs/', 'test/fixtures/architecture/'] },
   {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked, ...tseslint.configs.stylisticTypeChecked],
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     rules: {
       '@typescript-eslint/no-floating-promises': [
         'error',
-        { allowForKnownSafeCalls: [{ from: 'package', name: ['describe', 'it', 'test', 'suite'], package: 'node:test' }] },
+        {
+          allowForKnownSafeCalls: [
+            { from: 'package', name: ['describe', 'it', 'test', 'suite'], package: 'node:test' },
+          ],
+        },
       ],
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       // Byte scanners bound their own indexes; a `!` there costs nothing and says so.
       '@typescript-eslint/no-non-null-assertion': 'off',
@@ -31,7 +54,10 @@ export default tseslint.config(
       'no-restricted-syntax': [
         'error',
         { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' },
-        { selector: 'TSEnumDeclaration', message: 'Erasable syntax only: use a union of literals.' },
+        {
+          selector: 'TSEnumDeclaration',
+          message: 'Erasable syntax only: use a union of literals.',
+        },
       ],
     },
   },
@@ -39,7 +65,14 @@ export default tseslint.config(
     files: pure,
     rules: {
       'no-restricted-globals': ['error', ...impureGlobals],
-      'no-restricted-properties': ['error', { object: 'Math', property: 'random', message: 'Pure rooms take `random` from their caller.' }],
+      'no-restricted-properties': [
+        'error',
+        {
+          object: 'Math',
+          property: 'random',
+          message: 'Pure rooms take `random` from their caller.',
+        },
+      ],
     },
   },
   {

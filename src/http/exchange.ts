@@ -14,7 +14,9 @@ export type HeaderList = readonly (readonly [name: string, value: string])[];
 
 /** How the body is delimited; framing headers are rebuilt from this on every hop, never copied. */
 export type BodyFraming =
-  { readonly kind: 'none' } | { readonly kind: 'length'; readonly bytes: number } | { readonly kind: 'chunked' };
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly bytes: number }
+  | { readonly kind: 'chunked' };
 
 /** A request whose head is final: routed, stamped, stripped of hop-by-hop and framing headers. */
 export interface RequestHead {

@@ -11,11 +11,7 @@ export interface Application {
   /** Takes a final SIP request. False: it cannot be delivered now; nothing was sent. */
   deliverSip(message: Buffer, envelope: Envelope): boolean;
   /** Serves one HTTP exchange; failures are told by `response.reset`. */
-  serveHttp(
-    request: RequestHead,
-    envelope: Envelope,
-    response: ResponseReceiver,
-  ): RequestReceiver;
+  serveHttp(request: RequestHead, envelope: Envelope, response: ResponseReceiver): RequestReceiver;
   stop(): Promise<void>;
 }
 
