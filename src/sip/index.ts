@@ -1,0 +1,27 @@
+export { Edits } from './edits.ts';
+export { StreamFramer, type FramingFault, type StreamFrame } from './framing.ts';
+export { HeaderId } from './header-names.ts';
+export {
+  cseqOf,
+  isToken,
+  parseSipMessage,
+  SipMessage,
+  splitList,
+  tagOf,
+  type SipFault,
+  type SipFlaw,
+  type SipParseResult,
+} from './message.ts';
+export { reasonPhrase } from './reason-phrases.ts';
+export { buildResponse, type ResponseParts } from './response.ts';
+export { readRouteUri, readUri, routeValues, type RouteUri, type RouteValue } from './route.ts';
+export {
+  parseNameAddress,
+  parseParameters,
+  parseUri,
+  splitHostPort,
+  type NameAddress,
+  type SipUri,
+} from './uri.ts';
+export { isAnswerable, validateRequest, type Refusal } from './validate.ts';
+export { readVia, viaParameter, type Via } from './via.ts';

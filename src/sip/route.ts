@@ -1,0 +1,97 @@
+import { endOfListValue, type SipMessage } from './message.ts';
+import type { HeaderId } from './header-names.ts';
+
+/** One value of a Route, Record-Route or Path field, with its place in the message. */
+export interface RouteValue {
+  /** As written, latin1, brackets included. */
+  readonly text: string;
+  /** Index of the header line that holds it. */
+  readonly line: number;
+  readonly start: number;
+  readonly end: number;
+  /** Whether other values stand on the same line after it, and where the next one begins. */
+  readonly nextStart: number | undefined;
+}
+
+/** The URI inside a Route value, read just far enough for a proxy. */
+export interface RouteUri {
+  /** Without angle brackets. */
+  readonly uri: string;
+  /** `sip`, `sips` or whatever stands before the colon, lower case. */
+  readonly scheme: string;
+  /** `host` or `host:port`, as written, without user part. */
+  readonly hostPort: string;
+  readonly isLoose: boolean;
+  readonly bekey: string | undefined;
+  readonly beroute: string | undefined;
+  readonly besig: string | undefined;
+}
+
+/** All values of the field in order. */
+export function routeValues(message: SipMessage, id: HeaderId): RouteValue[] {
+  const values: RouteValue[] = [];
+  for (let line = message.line(id); line >= 0; line = message.line(id, line + 1)) {
+    const text = message.latin1(line);
+    const offset = message.valueStart(line);
+    for (let from = 0; from < text.length;) {
+      const end = endOfListValue(text, from);
+      const nextStart = end < text.length ? offset + end + 1 : undefined;
+      values.push({
+        text: text.slice(from, end).trim(),
+        line,
+        start: offset + from,
+        end: offset + end,
+        nextStart,
+      });
+      from = end + 1;
+    }
+  }
+  return values;
+}
+
+/** Reads a Route value; undefined when it holds no URI. */
+export function readRouteUri(value: string): RouteUri | undefined {
+  const open = value.indexOf('<');
+  const close = value.indexOf('>', open);
+  if (open >= 0 && close < 0) return undefined;
+  return readUri(open < 0 ? value : value.slice(open + 1, close));
+}
+
+/** Reads a URI that may be one of ours, e.g. the Request-URI a strict router made of it. */
+export function readUri(uri: string): RouteUri | undefined {
+  const colon = uri.indexOf(':');
+  if (colon <= 0) return undefined;
+  const at = uri.lastIndexOf('@');
+  const hostStart = at < 0 ? colon + 1 : at + 1;
+  const question = uri.indexOf('?', hostStart);
+  const end = question < 0 ? uri.length : question;
+  const semicolon = uri.indexOf(';', hostStart);
+  const hostEnd = semicolon < 0 || semicolon > end ? end : semicolon;
+  const parameters = uri.slice(hostEnd, end);
+  return {
+    uri,
+    scheme: uri.slice(0, colon).toLowerCase(),
+    hostPort: uri.slice(hostStart, hostEnd),
+    isLoose: uriParameter(parameters, 'lr') !== undefined,
+    bekey: uriParameter(parameters, 'bekey'),
+    beroute: uriParameter(parameters, 'beroute'),
+    besig: uriParameter(parameters, 'besig'),
+  };
+}
+
+function uriParameter(parameters: string, name: string): string | undefined {
+  for (let at = 0; at >= 0 && at < parameters.length;) {
+    const next = parameters.indexOf(';', at + 1);
+    const end = next < 0 ? parameters.length : next;
+    const equals = parameters.indexOf('=', at);
+    const nameEnd = equals < 0 || equals > end ? end : equals;
+    if (
+      nameEnd - at - 1 === name.length &&
+      parameters.slice(at + 1, nameEnd).toLowerCase() === name
+    ) {
+      return nameEnd === end ? '' : parameters.slice(nameEnd + 1, end);
+    }
+    at = next;
+  }
+  return undefined;
+}

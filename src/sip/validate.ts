@@ -1,0 +1,151 @@
+import { sipLimits } from '../config/defaults.ts';
+import { HeaderId } from './header-names.ts';
+import { cseqOf, type SipMessage } from './message.ts';
+import { parseUri } from './uri.ts';
+
+/** A request that is refused: what to answer, and the word under which it is counted. */
+export interface Refusal {
+  readonly status: number;
+  readonly reason: string;
+  /** A metric label. */
+  readonly cause: string;
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+}
+
+/** Schemes that a proxy routes; others get 416 (RFC 3261 section 16.3). */
+const schemes: ReadonlySet<string> = new Set(['sip', 'sips', 'tel']);
+
+/** Fields that must stand exactly once (RFC 3261 section 8.1.1). */
+const single: readonly (readonly [id: HeaderId, name: string])[] = [
+  [HeaderId.from, 'From'],
+  [HeaderId.to, 'To'],
+  [HeaderId.callId, 'Call-ID'],
+  [HeaderId.cseq, 'CSeq'],
+];
+
+/**
+ * Checks a request as RFC 3261 section 16.3 asks a proxy to: syntax, version, scheme, Max-Forwards,
+ * Proxy-Require. What a proxy need not understand passes.
+ *
+ * @returns undefined when the request may be routed
+ */
+export function validateRequest(message: SipMessage): Refusal | undefined {
+  return (
+    checkSyntax(message) ??
+    checkFields(message) ??
+    checkCseq(message) ??
+    checkUri(message) ??
+    checkLength(message) ??
+    checkMaxForwards(message) ??
+    checkProxyRequire(message)
+  );
+}
+
+/**
+ * Whether a response can be sent at all: without these fields nobody could match it, so an
+ * unanswerable request is dropped.
+ */
+export function isAnswerable(message: SipMessage): boolean {
+  return message.topVia !== undefined && single.every(([id]) => message.line(id) >= 0);
+}
+
+function bad(cause: string, what: string): Refusal {
+  return { status: 400, reason: `Bad Request - ${what}`, cause };
+}
+
+function checkSyntax(message: SipMessage): Refusal | undefined {
+  if (message.version !== 'SIP/2.0') {
+    return { status: 505, reason: 'Version Not Supported', cause: 'version' };
+  }
+  switch (message.flaw) {
+    case undefined:
+      return undefined;
+    case 'start-line':
+      return bad('start-line', 'malformed request line');
+    case 'bare-line-break':
+      return bad('bare-line-break', 'line break without CRLF in the header');
+    case 'nul':
+      return bad('nul', 'NUL in the header');
+    case 'header-line':
+      return bad('header-line', 'malformed header line');
+  }
+}
+
+function checkFields(message: SipMessage): Refusal | undefined {
+  for (const [id, name] of single) {
+    const line = message.line(id);
+    if (line < 0 || message.valueStart(line) === message.valueEnd(line)) {
+      return bad('missing-header', `missing ${name}`);
+    }
+    if (message.line(id, line + 1) >= 0) return bad('repeated-header', `repeated ${name}`);
+  }
+  if (message.topVia === undefined) return bad('via', 'malformed Via');
+  return undefined;
+}
+
+function checkCseq(message: SipMessage): Refusal | undefined {
+  const cseq = cseqOf(message.first(HeaderId.cseq));
+  if (cseq.number < 0) return bad('cseq', 'malformed CSeq');
+  if (cseq.method !== message.method) return bad('cseq-method', 'CSeq method differs');
+  return undefined;
+}
+
+function checkUri(message: SipMessage): Refusal | undefined {
+  const { bytes, uriStart, uriEnd } = message;
+  if (uriEnd - uriStart > sipLimits.uriBytesMax) {
+    return { status: 414, reason: 'Request-URI Too Long', cause: 'uri-too-long' };
+  }
+  const uri = bytes.toString('latin1', uriStart, uriEnd);
+  const colon = uri.indexOf(':');
+  const scheme = uri.slice(0, Math.max(colon, 0)).toLowerCase();
+  if (!/^[a-z][a-z0-9+.-]*$/.test(scheme)) return bad('uri', 'malformed Request-URI');
+  if (!schemes.has(scheme)) {
+    return { status: 416, reason: 'Unsupported URI Scheme', cause: 'scheme' };
+  }
+  if (uri.includes('<') || uri.includes('>') || parseUri(uri) === undefined) {
+    return bad('uri', 'malformed Request-URI');
+  }
+  return undefined;
+}
+
+function checkLength(message: SipMessage): Refusal | undefined {
+  const line = message.line(HeaderId.contentLength);
+  if (line < 0) return undefined;
+  const text = message.latin1(line);
+  if (!/^\d{1,10}$/.test(text)) return bad('content-length', 'malformed Content-Length');
+  const next = message.line(HeaderId.contentLength, line + 1);
+  if (next >= 0 && message.latin1(next) !== text) {
+    return bad('content-length', 'two different Content-Length values');
+  }
+  // RFC 3261 section 18.3: a datagram with less body than it says is an error; what stands beyond is cut.
+  if (Number(text) > message.bytes.length - message.bodyStart) {
+    return bad('content-length', 'body shorter than Content-Length');
+  }
+  if (Number(text) > sipLimits.bodyBytesMax) {
+    return { status: 513, reason: 'Message Too Large', cause: 'body-too-large' };
+  }
+  return undefined;
+}
+
+function checkMaxForwards(message: SipMessage): Refusal | undefined {
+  const line = message.line(HeaderId.maxForwards);
+  if (line < 0) return undefined;
+  const text = message.latin1(line);
+  if (!/^\d{1,3}$/.test(text) || Number(text) > 255) {
+    return bad('max-forwards', 'malformed Max-Forwards');
+  }
+  if (Number(text) === 0) return { status: 483, reason: 'Too Many Hops', cause: 'max-forwards' };
+  return undefined;
+}
+
+function checkProxyRequire(message: SipMessage): Refusal | undefined {
+  if (message.line(HeaderId.proxyRequire) < 0) return undefined;
+  const tags = message.headers('proxy-require').filter((tag) => tag !== '');
+  if (tags.length === 0) return undefined;
+  return {
+    status: 420,
+    reason: 'Bad Extension',
+    cause: 'proxy-require',
+    headers: [['Unsupported', tags.join(', ')]],
+  };
+}
