@@ -1,0 +1,54 @@
+import type { HttpSubject, SipSubject, UriReader } from '../dcr/index.ts';
+import type { HeaderList } from '../http/index.ts';
+import { parseNameAddress, parseUri, type SipMessage } from '../sip/index.ts';
+
+/** The SIP room's URI parser, as the rules use it for both protocols. */
+export const uriReader: UriReader = { uri: parseUri, nameAddr: parseNameAddress };
+
+/** Shows a SIP request to the rules. */
+export function sipSubject(message: SipMessage): SipSubject {
+  return message;
+}
+
+/** Shows an HTTP request to the rules. */
+export function httpSubject(head: {
+  readonly method: string;
+  readonly target: string;
+  readonly headers: HeaderList;
+}): HttpSubject {
+  return {
+    method: head.method,
+    target: head.target,
+    header: (name) => headerOf(head.headers, name),
+    parameter: (name) => queryParameter(head.target, name),
+    cookie: (name) => cookieIn(head.headers, name),
+  };
+}
+
+function headerOf(headers: HeaderList, name: string): string | undefined {
+  const wanted = name.toLowerCase();
+  return headers.find(([candidate]) => candidate.toLowerCase() === wanted)?.[1];
+}
+
+/** First query parameter of that name, decoded as HTML forms encode it; undefined when absent. */
+function queryParameter(target: string, name: string): string | undefined {
+  const question = target.indexOf('?');
+  if (question < 0) return undefined;
+  const fragment = target.indexOf('#', question);
+  const query = target.slice(question + 1, fragment < 0 ? undefined : fragment);
+  return new URLSearchParams(query).get(name) ?? undefined;
+}
+
+/** Value of a cookie as it stands, quotes removed; foreign and malformed pairs are passed over. */
+function cookieIn(headers: HeaderList, name: string): string | undefined {
+  for (const [header, line] of headers) {
+    if (header.toLowerCase() !== 'cookie') continue;
+    for (const pair of line.split(';')) {
+      const equals = pair.indexOf('=');
+      if (equals < 0 || pair.slice(0, equals).trim() !== name) continue;
+      const value = pair.slice(equals + 1).trim();
+      return /^".*"$/.test(value) ? value.slice(1, -1) : value;
+    }
+  }
+  return undefined;
+}
