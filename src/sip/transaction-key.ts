@@ -1,0 +1,43 @@
+import type { SipMessage } from './message.ts';
+import type { Via } from './via.ts';
+
+const magicCookie = 'z9hG4bK';
+const separator = '\n';
+
+/** RFC 3261 section 17.2.3: branches that start with the cookie are unique, others are not. */
+export function hasMagicCookie(via: Via): boolean {
+  return via.branch?.startsWith(magicCookie) ?? false;
+}
+
+/**
+ * The key under which a request finds its server transaction (RFC 3261 section 17.2.3). `method` is
+ * the request's own, or INVITE for an ACK or CANCEL that looks for its INVITE. Only sent-by and
+ * branch of the top Via count: a retransmission may enter at another peer, whose other Via
+ * parameters differ.
+ */
+export function transactionKey(request: SipMessage, via: Via, method: string): string {
+  const sentBy = via.sentBy.toLowerCase();
+  if (hasMagicCookie(via)) {
+    return [via.branch, sentBy, method].join(separator);
+  }
+  // The To tag is left out: the ACK has one that the INVITE had not. CSeq keeps re-INVITEs apart.
+  return [
+    '2543',
+    via.branch ?? '',
+    sentBy,
+    method,
+    request.requestUri,
+    request.callId,
+    request.fromTag ?? '',
+    request.cseqNumber,
+  ].join(separator);
+}
+
+/**
+ * The key under which an ACK to a 2xx finds the INVITE that it acknowledges (RFC 3261 section
+ * 13.2.2.4: a transaction of its own, with the CSeq number of the INVITE). `localTag` is the tag
+ * that the 2xx has in To.
+ */
+export function acknowledgementKey(request: SipMessage, localTag: string): string {
+  return [request.callId, request.fromTag ?? '', localTag, request.cseqNumber].join(separator);
+}
