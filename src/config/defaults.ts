@@ -147,3 +147,228 @@ export const ringLimits = {
   /** Look-ups that a ring remembers. */
   lookupsRemembered: 16_384,
 } as const;
+
+export const pipelineLimits = {
+  /** Instances tried for one request before it is refused. */
+  candidatesMax: 3,
+  /** Requests that wait for an ENUM answer at one time. */
+  pendingRequestsMax: 1_024,
+  /** ENUM answers that one request may wait for, one after another. */
+  numbersPerRequestMax: 4,
+} as const;
+
+/** Timing of one membership profile; every peer of a cluster uses the same. */
+export interface GossipProfile {
+  /** One probe starts every this often. */
+  readonly probeIntervalMs: number;
+  /** A direct ping unanswered this long is tried through relays and over a stream. */
+  readonly probeTimeoutMs: number;
+  /** One round of news every this often while there is news. */
+  readonly gossipIntervalMs: number;
+  /** Members that get the news of one round. */
+  readonly gossipFanout: number;
+  /** A failed member still gets news this long, so that it can refute. */
+  readonly gossipToDeadMs: number;
+  /** One full sync with a random member every this often, longer above 32 members. */
+  readonly syncIntervalMs: number;
+  /** Scales the shortest suspicion: mult x log10(N) x probe interval. */
+  readonly suspicionMult: number;
+  /** The longest suspicion, as a multiple of the shortest. */
+  readonly suspicionMaxFactor: number;
+  /** Members asked to ping a target that did not answer. */
+  readonly relays: number;
+  /** One piece of news is sent at most mult x ceil(log10(N + 1)) times by each member. */
+  readonly retransmitMult: number;
+  /** A stream that is not done after this long is closed. */
+  readonly streamTimeoutMs: number;
+}
+
+/** `lan` and `wan` are the timings of HashiCorp memberlist; `fast` finds a dead peer in about 3 s. */
+export const gossipProfiles: Readonly<Record<'fast' | 'lan' | 'wan', GossipProfile>> = {
+  fast: {
+    probeIntervalMs: 500,
+    probeTimeoutMs: 200,
+    gossipIntervalMs: 100,
+    gossipFanout: 3,
+    gossipToDeadMs: 30_000,
+    syncIntervalMs: 15_000,
+    suspicionMult: 4,
+    suspicionMaxFactor: 6,
+    relays: 3,
+    retransmitMult: 4,
+    streamTimeoutMs: 5_000,
+  },
+  lan: {
+    probeIntervalMs: 1_000,
+    probeTimeoutMs: 500,
+    gossipIntervalMs: 200,
+    gossipFanout: 3,
+    gossipToDeadMs: 30_000,
+    syncIntervalMs: 30_000,
+    suspicionMult: 4,
+    suspicionMaxFactor: 6,
+    relays: 3,
+    retransmitMult: 4,
+    streamTimeoutMs: 10_000,
+  },
+  wan: {
+    probeIntervalMs: 5_000,
+    probeTimeoutMs: 3_000,
+    gossipIntervalMs: 500,
+    gossipFanout: 4,
+    gossipToDeadMs: 60_000,
+    syncIntervalMs: 60_000,
+    suspicionMult: 6,
+    suspicionMaxFactor: 6,
+    relays: 3,
+    retransmitMult: 4,
+    streamTimeoutMs: 30_000,
+  },
+};
+
+export const gossipLimits = {
+  /** Largest packet that is sent, label included. */
+  packetBytesMax: 1_400,
+  /** Longest member name in UTF-8. */
+  nameBytesMax: 128,
+  /** Largest metadata of a member: its tags, encoded. */
+  metaBytesMax: 512,
+  /** Longest cluster label. */
+  labelBytesMax: 255,
+  /** Largest single element of a message (a member's state, a message body). */
+  elementBytesMax: 8_192,
+  /** Highest incarnation believed; the room above it stays for refutation. */
+  incarnationMax: 0xffff_ff00,
+  /** Members known at once, dead ones included. */
+  membersMax: 4_096,
+  /** Members with news waiting to be sent. */
+  newsMax: 1_024,
+  /** Pings that this peer relays for others at once. */
+  relayedPingsMax: 256,
+  /** Seeds configured, and addresses that one look-up may give. */
+  seedsMax: 256,
+  /** Seeds dialled at once while alone. */
+  joinParallel: 3,
+  /** While alone, seeds are tried again after this long, doubling up to the longest. */
+  joinBackoffMinMs: 500,
+  joinBackoffMaxMs: 10_000,
+  /** One failed member or unknown seed is tried every this often, with probability failed/alive. */
+  reconnectIntervalMs: 10_000,
+  /** Names among the seeds are looked up again every this often, with probability 3/N. */
+  seedPollIntervalMs: 30_000,
+  /** Leaving waits this long at most for its news to be sent. */
+  leaveTimeoutMs: 1_000,
+  /** Members that left are forgotten after this long. */
+  forgetLeftMs: 60_000,
+  /** Failed members are forgotten after this long. */
+  forgetFailedMs: 3_600_000,
+  /** A living twin of our name is answered at most this often. */
+  conflictIntervalMs: 5_000,
+  /** Bytes read from one stream before it is closed. */
+  streamBytesMax: 20 * 1024 * 1024,
+  /** Streams open at once, in and out. */
+  streamsMax: 128,
+  /** A timer this late lets waiting packets in before it decides about others. */
+  timerLateMs: 50,
+  /** Attempts to find one port that is free for UDP and TCP. */
+  portAttempts: 16,
+  /** Receive buffer asked of the system for packets. */
+  receiveBufferBytes: 1024 * 1024,
+} as const;
+
+/** Incarnations count seconds since 2020-01-01T00:00:00Z, so a restart outranks its predecessor. */
+export const gossipIncarnationEpochMs = 1_577_836_800_000;
+
+/** HTTP/1.1 as a peer speaks it to clients and to an upstream server. */
+export const httpLimits = {
+  /** Start line and headers of one head together; above it 431. */
+  headBytesMax: 65_536,
+  /** Headers of one head; above it 431. */
+  headerCountMax: 128,
+  /** Request target; above it 414. */
+  targetBytesMax: 8_192,
+  /** Method; above it 501. */
+  methodBytesMax: 32,
+  /** Size line of one chunk with its extensions. */
+  chunkLineBytesMax: 256,
+  /** All trailers of one body. */
+  trailerBytesMax: 16_384,
+  trailerCountMax: 32,
+  /** Body of one request; above it 413. */
+  requestBodyBytesMax: 68_719_476_736,
+  /** Client connections at one time; further ones are closed at once. */
+  connectionsMax: 16_384,
+  /** Bytes of pipelined requests held while an earlier one is answered; above it the client waits. */
+  pipelinedBytesMax: 65_536,
+  /** Body bytes kept to give a request to the next candidate when the first one refuses it. */
+  replayBytesMax: 65_536,
+  /** Body bytes read and dropped behind an early answer; above it the connection is closed. */
+  drainedBytesMax: 262_144,
+  /** Small writes of one turn of the event loop are joined up to this. */
+  gatheredBytesMax: 16_384,
+  /** Instances that one request may be offered to. */
+  candidatesMax: 3,
+  /** How often a key may wait for a number's ENUM answer before 503. */
+  pendingRoundsMax: 4,
+  /** Cookies of one name that are looked at. */
+  stampCookiesMax: 4,
+  /** Longest stamp cookie that is looked at. */
+  stampCookieBytesMax: 512,
+  /** Connections to an upstream server. */
+  upstreamConnectionsMax: 256,
+  /** Requests that wait for one of them; above it 503. */
+  upstreamQueueMax: 1_024,
+} as const;
+
+/** Times of HTTP, all served by one coarse sweep. */
+export const httpTimeouts = {
+  /** Grain of all the others. */
+  sweepIntervalMs: 250,
+  /** From the first byte of a head to its last; above it 408. */
+  headMs: 15_000,
+  /** A kept connection without a request. */
+  idleMs: 65_000,
+  /** Between two pieces of a request body; above it 408. */
+  bodyMs: 30_000,
+  /** From the whole request to the head of the response; above it 504. */
+  responseMs: 65_000,
+  /** A client that takes no bytes of its response. */
+  writeMs: 30_000,
+  /** A closed direction waits so long for the client's own end. */
+  lingerMs: 2_000,
+  /** TCP connect to an upstream server. */
+  upstreamConnectMs: 2_000,
+  /** A request waits so long for a free upstream connection; above it 504. */
+  upstreamQueueMs: 5_000,
+  /** From the whole request to the head of the upstream server's response. */
+  upstreamResponseMs: 60_000,
+  /** Between two pieces of an upstream server's response body. */
+  upstreamBodyMs: 300_000,
+  /** A kept upstream connection; below the 5 s after which Node's own server closes it. */
+  upstreamIdleMs: 4_000,
+} as const;
+
+/** Stickiness of HTTP sessions. */
+export const httpStickiness = {
+  bekeyCookie: 'BEKEY',
+  berouteCookie: 'BEROUTE',
+  cookieAttributes: 'Path=/; HttpOnly; SameSite=Lax',
+  /** A response that sets one of these has made a session. */
+  sessionCookies: [
+    'JSESSIONID',
+    'connect.sid',
+    'PHPSESSID',
+    'SESSION',
+    'session',
+    'sessionid',
+    'sid',
+    '_session_id',
+    'ASP.NET_SessionId',
+    '.AspNetCore.Session',
+    'laravel_session',
+  ],
+  /** Told to the client with 503. */
+  retryAfterSeconds: 2,
+  /** Pseudonym in Via (RFC 9110 section 7.6.3). */
+  viaName: 'sailring',
+} as const;

@@ -1,0 +1,155 @@
+/**
+ * The configuration of one peer, checked and complete: defaults filled in, secrets read, paths
+ * absolute. `parseConfig` and `loadConfig` make it; nothing else does.
+ */
+export interface Config {
+  /** Name of this peer and of its instance; unique in the cluster. */
+  readonly name: string;
+  readonly cluster: { readonly name: string };
+  readonly gossip: GossipConfig;
+  readonly link: LinkConfig;
+  readonly stamps: StampConfig;
+  readonly sip: SipConfig;
+  readonly http: HttpConfig;
+  readonly rules: RulesConfig;
+  readonly application: ApplicationConfig;
+  /** Share of the keys relative to other peers; 1 is normal. */
+  readonly weight: number;
+  readonly admin: AdminConfig;
+  /** Longest time that a drain waits for running work. */
+  readonly drainTimeoutMs: number;
+  readonly log: { readonly level: LogLevel };
+}
+
+/** Where to listen; port 0 takes any free port. */
+export interface ListenAddress {
+  /** IP address, IPv6 without brackets. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface GossipConfig {
+  readonly listen: ListenAddress;
+  /** `host:port` that other peers use; without it the address listened on. */
+  readonly advertise?: string;
+  /** `host:port` of peers to join by. */
+  readonly seeds: readonly string[];
+  readonly profile: 'fast' | 'lan' | 'wan';
+  /** Gossip off loopback without encryption was allowed. */
+  readonly insecure: boolean;
+  /** A peer that finds no seed is ready all the same. */
+  readonly allowAlone: boolean;
+}
+
+export interface LinkConfig {
+  readonly listen: ListenAddress;
+  /** `host:port` that other peers use; without it the address listened on. */
+  readonly advertise?: string;
+  readonly tls?: LinkTls;
+  /** Links off loopback without TLS were allowed. */
+  readonly insecure: boolean;
+}
+
+/** Absolute paths of PEM files. */
+export interface LinkTls {
+  readonly certificate: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
+export interface StampConfig {
+  /** At least one; the first signs, all verify. Random where the file names none. */
+  readonly keys: readonly StampSecret[];
+  readonly onInvalid: 'ignore' | 'reject';
+}
+
+export interface StampSecret {
+  readonly id: string;
+  readonly secret: Uint8Array;
+}
+
+export interface SipConfig {
+  /** `host:port` of the cluster as clients see it. */
+  readonly publicAddress?: string;
+  /** Further `host` or `host:port` that mean this cluster. */
+  readonly aliases: readonly string[];
+  readonly listeners: readonly SipListenerConfig[];
+  /** UDP and TCP address that the upstream application answers to. */
+  readonly internal: ListenAddress;
+}
+
+export interface SipListenerConfig extends ListenAddress {
+  readonly transport: 'udp' | 'tcp';
+}
+
+export interface HttpConfig {
+  readonly listeners: readonly ListenAddress[];
+  /** The longest path that a target begins with decides. */
+  readonly contextRoots: readonly ContextRootConfig[];
+  readonly cookies: CookieConfig;
+  /** Addresses or networks whose forwarding headers are believed. */
+  readonly trustedProxies: readonly string[];
+}
+
+export interface ContextRootConfig {
+  readonly path: string;
+  readonly kind: 'web' | 'converged';
+}
+
+export interface CookieConfig {
+  readonly bekey: string;
+  readonly beroute: string;
+  readonly path: string;
+  readonly domain?: string;
+  readonly secure: boolean;
+  readonly sameSite: 'Lax' | 'Strict' | 'None';
+  /** When stamps are set: with a response that makes a session, or with every one. */
+  readonly issue: 'session' | 'always';
+  /** Names of cookies whose appearance in a response means a new session. */
+  readonly sessionCookies: readonly string[];
+}
+
+export interface RulesConfig {
+  /** Absolute path of an XML rule file or a plug-in module (`.js`, `.mjs`, `.ts`). */
+  readonly file?: string;
+  readonly enum?: EnumConfig;
+}
+
+export interface EnumConfig {
+  readonly suffix: string;
+  /** `ip:port` of name servers; empty means those of the system. */
+  readonly servers: readonly string[];
+  readonly timeoutMs: number;
+}
+
+export type ApplicationConfig = EmbeddedConfig | UpstreamConfig;
+
+export interface EmbeddedConfig {
+  readonly kind: 'embedded';
+  /** Absolute path of the module, or `demo`. */
+  readonly module: string;
+}
+
+export interface UpstreamConfig {
+  readonly kind: 'upstream';
+  readonly sip?: UpstreamSipConfig;
+  readonly http?: UpstreamHttpConfig;
+}
+
+export interface UpstreamSipConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly transport: 'udp' | 'tcp';
+}
+
+export interface UpstreamHttpConfig {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface AdminConfig {
+  readonly listen: ListenAddress;
+  readonly token?: string;
+}
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';

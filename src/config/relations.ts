@@ -1,0 +1,290 @@
+import { formatHostPort, isLoopback, isWildcard, overlaps } from './address.ts';
+import type { ListenAddress } from './config.ts';
+import type { Fault, KeyPath } from './problem.ts';
+import { formatPath } from './problem.ts';
+import type { Settings } from './schema.ts';
+
+/** What no single key can tell: keys that contradict, miss or endanger each other. */
+export function checkRelations(settings: Settings): Fault[] {
+  return [
+    ...gossipFaults(settings),
+    ...linkFaults(settings),
+    ...stampFaults(settings),
+    ...sipFaults(settings),
+    ...httpFaults(settings),
+    ...applicationFaults(settings),
+    ...adminFaults(settings),
+    ...portFaults(settings),
+  ];
+}
+
+function fault(path: KeyPath, message: string, remedy: string): Fault {
+  return { path, at: 'value', message, remedy };
+}
+
+function gossipFaults({ gossip }: Settings): Fault[] {
+  const faults: Fault[] = [];
+  const { address } = gossip.listen;
+  if (!isLoopback(address) && !gossip.insecure)
+    faults.push(
+      fault(
+        ['gossip', 'listen', 'address'],
+        `gossip on ${address} would be open to the network without encryption`,
+        'listen on loopback, or set gossip.insecure: true on a network of your own',
+      ),
+    );
+  if (isWildcard(address) && gossip.advertise === undefined)
+    faults.push(noAdvertise('gossip', address));
+  if (!gossip.allowAlone && gossip.seeds.length === 0)
+    faults.push(
+      fault(
+        ['gossip', 'allowAlone'],
+        'a peer without seeds that may not be alone never becomes ready',
+        'add gossip.seeds or set gossip.allowAlone: true',
+      ),
+    );
+  return faults;
+}
+
+function linkFaults({ link }: Settings): Fault[] {
+  const faults: Fault[] = [];
+  const { address } = link.listen;
+  if (!isLoopback(address) && link.tls === undefined && !link.insecure)
+    faults.push(
+      fault(
+        ['link', 'listen', 'address'],
+        `links on ${address} without TLS would let anyone inject requests`,
+        'add link.tls, listen on loopback, or set link.insecure: true on a network of your own',
+      ),
+    );
+  if (isWildcard(address) && link.advertise === undefined)
+    faults.push(noAdvertise('link', address));
+  return faults;
+}
+
+function noAdvertise(room: 'gossip' | 'link', address: string): Fault {
+  return fault(
+    [room, 'listen', 'address'],
+    `${address} is no address that other peers can use`,
+    `add ${room}.advertise: host:port`,
+  );
+}
+
+function stampFaults(settings: Settings): Fault[] {
+  const { stamps, gossip } = settings;
+  const faults = duplicates(stamps.keys.map((key) => key.id)).map((at) =>
+    fault(
+      ['stamps', 'keys', at, 'id'],
+      `a second stamp key has the id "${stamps.keys[at]!.id}"`,
+      'give each key an id of its own',
+    ),
+  );
+  if (stamps.keys.length > 0) return faults;
+  const open = listenAddresses(settings).find(
+    ({ listen, room }) => room !== 'admin' && !isLoopback(listen.address),
+  );
+  if (open !== undefined)
+    faults.push({
+      path: ['stamps', 'keys'],
+      at: 'key',
+      message: `${formatPath(open.path)} is off loopback, but no stamp keys are configured`,
+      remedy: 'add stamps.keys: [{id, secret}], the same at all peers',
+    });
+  else if (gossip.seeds.length > 0)
+    faults.push({
+      path: ['stamps', 'keys'],
+      at: 'key',
+      message: 'this peer joins others, but no stamp keys are configured',
+      remedy: 'add stamps.keys: [{id, secret}], the same at all peers',
+    });
+  return faults;
+}
+
+function sipFaults({ sip }: Settings): Fault[] {
+  const faults: Fault[] = [];
+  sip.listeners.forEach(({ address }, at) => {
+    if (isWildcard(address) && sip.publicAddress === undefined)
+      faults.push(
+        fault(
+          ['sip', 'listeners', at, 'address'],
+          `${address} is no address that clients can send to`,
+          'add sip.publicAddress: host:port, which is written into Record-Route',
+        ),
+      );
+  });
+  if (isWildcard(sip.internal.address))
+    faults.push(
+      fault(
+        ['sip', 'internal', 'address'],
+        `${sip.internal.address} is no address that an application can answer to`,
+        'write the address of this machine that the application reaches',
+      ),
+    );
+  return faults;
+}
+
+function httpFaults({ http, sip }: Settings): Fault[] {
+  const { cookies } = http;
+  const faults: Fault[] = duplicates(http.contextRoots.map((root) => root.path)).map((at) =>
+    fault(
+      ['http', 'contextRoots', at, 'path'],
+      `the context root ${http.contextRoots[at]!.path} is listed twice`,
+      'leave one of them out',
+    ),
+  );
+  if (cookies.sameSite === 'None' && !cookies.secure)
+    faults.push(
+      fault(
+        ['http', 'cookies', 'sameSite'],
+        'browsers refuse cookies with SameSite=None that are not Secure',
+        'set http.cookies.secure: true or choose Lax',
+      ),
+    );
+  if (cookies.bekey === cookies.beroute || cookies.sessionCookies.includes(cookies.beroute))
+    faults.push(
+      fault(
+        ['http', 'cookies', 'beroute'],
+        `two cookies would have the name ${cookies.beroute}`,
+        'give bekey, beroute and the session cookies different names',
+      ),
+    );
+  if (cookies.sessionCookies.includes(cookies.bekey))
+    faults.push(
+      fault(
+        ['http', 'cookies', 'bekey'],
+        `two cookies would have the name ${cookies.bekey}`,
+        'give bekey, beroute and the session cookies different names',
+      ),
+    );
+  if (http.listeners.length === 0 && sip.listeners.length === 0)
+    faults.push({
+      path: [],
+      at: 'key',
+      message: 'neither sip.listeners nor http.listeners names an address',
+      remedy: 'add one, for example sip: {listeners: [{transport: udp}]}',
+    });
+  return faults;
+}
+
+function applicationFaults({ application, sip, http }: Settings): Fault[] {
+  if (application.kind === 'embedded') return [];
+  const faults: Fault[] = [];
+  const upstream = application;
+  if (upstream.sip === undefined && upstream.http === undefined)
+    faults.push(
+      fault(
+        ['application'],
+        'an upstream application needs a SIP server, an HTTP server or both',
+        'add application.sip: {host, port} or application.http: {host, port}',
+      ),
+    );
+  else if (upstream.http === undefined && http.listeners.length > 0) faults.push(notServed('http'));
+  else if (upstream.sip === undefined && sip.listeners.length > 0) faults.push(notServed('sip'));
+  if (upstream.sip === undefined) return [...faults, ...httpLoop(http.listeners, upstream.http)];
+  if (!isLoopback(upstream.sip.host) && isLoopback(sip.internal.address))
+    faults.push(
+      fault(
+        ['application', 'sip', 'host'],
+        `${upstream.sip.host} cannot answer to ${sip.internal.address}`,
+        'set sip.internal.address to an address of this machine that the application reaches',
+      ),
+    );
+  const own = [...sip.listeners, sip.internal];
+  if (own.some((listen) => isSame(listen, upstream.sip)))
+    faults.push(loop('sip', upstream.sip.host, upstream.sip.port));
+  return [...faults, ...httpLoop(http.listeners, upstream.http)];
+}
+
+function notServed(protocol: 'sip' | 'http'): Fault {
+  return fault(
+    [protocol, 'listeners'],
+    `${protocol}.listeners take requests that no application serves`,
+    `add application.${protocol}: {host, port} or leave ${protocol}.listeners out`,
+  );
+}
+
+function httpLoop(
+  listeners: readonly ListenAddress[],
+  upstream: { host: string; port: number } | undefined,
+): Fault[] {
+  if (upstream === undefined || !listeners.some((listen) => isSame(listen, upstream))) return [];
+  return [loop('http', upstream.host, upstream.port)];
+}
+
+function loop(protocol: 'sip' | 'http', host: string, port: number): Fault {
+  return fault(
+    ['application', protocol, 'port'],
+    `the application at ${formatHostPort(host, port)} would be this peer itself`,
+    'write the address of the server beside the peer',
+  );
+}
+
+function isSame(listen: ListenAddress, to: { host: string; port: number } | undefined): boolean {
+  if (to === undefined) return false;
+  const address = to.host.toLowerCase() === 'localhost' ? '127.0.0.1' : to.host;
+  const reached = isWildcard(listen.address) ? isLoopback(address) : listen.address === address;
+  return listen.port === to.port && reached;
+}
+
+function adminFaults({ admin }: Settings): Fault[] {
+  if (isLoopback(admin.listen.address) || admin.token !== undefined) return [];
+  return [
+    fault(
+      ['admin', 'listen', 'address'],
+      `the admin server on ${admin.listen.address} would be open to the network`,
+      'add admin.token or listen on loopback',
+    ),
+  ];
+}
+
+interface Listening {
+  readonly room: string;
+  readonly path: KeyPath;
+  readonly listen: ListenAddress;
+  readonly transports: readonly ('udp' | 'tcp')[];
+}
+
+function listenAddresses({ sip, http, gossip, link, admin }: Settings): Listening[] {
+  const one = (
+    path: KeyPath,
+    listen: ListenAddress,
+    ...transports: ('udp' | 'tcp')[]
+  ): Listening => ({ room: String(path[0]), path, listen, transports });
+  return [
+    ...sip.listeners.map((listener, at) =>
+      one(['sip', 'listeners', at], listener, listener.transport),
+    ),
+    one(['sip', 'internal'], sip.internal, 'udp', 'tcp'),
+    ...http.listeners.map((listener, at) => one(['http', 'listeners', at], listener, 'tcp')),
+    one(['gossip', 'listen'], gossip.listen, 'udp', 'tcp'),
+    one(['link', 'listen'], link.listen, 'tcp'),
+    one(['admin', 'listen'], admin.listen, 'tcp'),
+  ];
+}
+
+/** "Declared transports = bound sockets": two that want one port would fail at start. */
+function portFaults(settings: Settings): Fault[] {
+  const all = listenAddresses(settings);
+  return all.flatMap((later, at) => {
+    const earlier = all
+      .slice(0, at)
+      .find(
+        (other) =>
+          overlaps(other.listen, later.listen) &&
+          other.transports.some((transport) => later.transports.includes(transport)),
+      );
+    if (earlier === undefined) return [];
+    return [
+      fault(
+        [...later.path, 'port'],
+        `${formatPath(later.path)} and ${formatPath(earlier.path)} both want port ${later.listen.port}`,
+        'give one of them another port',
+      ),
+    ];
+  });
+}
+
+/** Indexes of values that stood before. */
+function duplicates(values: readonly string[]): number[] {
+  return values.flatMap((value, at) => (values.indexOf(value) < at ? [at] : []));
+}

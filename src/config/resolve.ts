@@ -1,0 +1,170 @@
+import { randomBytes } from 'node:crypto';
+import { extname, resolve } from 'node:path';
+import type { ApplicationConfig, Config, LinkConfig, StampSecret } from './config.ts';
+import { configLimits } from './defaults.ts';
+import type { Fault, KeyPath } from './problem.ts';
+import type { SecretSource, Settings } from './schema.ts';
+
+/** What a configuration may ask of the machine it is read on. */
+export interface ConfigWorld {
+  readonly hostname: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Content of a file, or undefined when it cannot be read. */
+  readFile(path: string): Uint8Array | undefined;
+}
+
+const ruleFiles: readonly string[] = ['.xml', '.js', '.mjs', '.ts'];
+const modules: readonly string[] = ['.js', '.mjs', '.ts'];
+
+/** Reads secrets, resolves paths against `directory` and fills in what depends on the machine. */
+export function resolveSettings(
+  settings: Settings,
+  directory: string,
+  world: ConfigWorld,
+): { config: Config; faults: readonly Fault[] } {
+  const resolver = new Resolver(directory, world);
+  const { name, stamps, admin, link, rules, application, ...rest } = settings;
+  const { token, ...openAdmin } = admin;
+  const { file, ...openRules } = rules;
+  const config: Config = {
+    ...rest,
+    name: name ?? nameFromHost(world.hostname),
+    link: resolver.link(link),
+    stamps: { ...stamps, keys: resolver.stampKeys(stamps.keys) },
+    rules: { ...openRules, ...resolver.rules(file) },
+    application: resolver.application(application),
+    admin: { ...openAdmin, ...resolver.token(token) },
+  };
+  return { config, faults: resolver.faults };
+}
+
+/** The host's name made a peer's name: other characters become `-`; never empty. */
+export function nameFromHost(hostname: string): string {
+  const name = hostname.replaceAll(/[^A-Za-z0-9._-]+/gu, '-').slice(0, 64);
+  return name === '' ? 'peer' : name;
+}
+
+class Resolver {
+  readonly faults: Fault[] = [];
+  readonly #directory: string;
+  readonly #world: ConfigWorld;
+
+  constructor(directory: string, world: ConfigWorld) {
+    this.#directory = directory;
+    this.#world = world;
+  }
+
+  stampKeys(keys: Settings['stamps']['keys']): StampSecret[] {
+    // A peer of its own needs no agreement, only a secret that nobody knows.
+    if (keys.length === 0) return [{ id: 'random', secret: randomBytes(32) }];
+    return keys.map(({ id, secret }, at) => {
+      const path = ['stamps', 'keys', at, 'secret'];
+      const bytes = this.#secret(path, secret);
+      if (bytes !== undefined && bytes.length < configLimits.stampSecretBytesMin)
+        this.#fault(
+          path,
+          `the secret of stamp key "${id}" has fewer than ${configLimits.stampSecretBytesMin} bytes`,
+          'make one, for example with: openssl rand -base64 32',
+        );
+      return { id, secret: bytes ?? new Uint8Array() };
+    });
+  }
+
+  token(source: SecretSource | undefined): { token?: string } {
+    if (source === undefined) return {};
+    const path = ['admin', 'token'];
+    const bytes = this.#secret(path, source);
+    if (bytes === undefined) return {};
+    const token = Buffer.from(bytes).toString('utf8');
+    if (!/^[\x21-\x7e]+$/u.test(token) || token.length < configLimits.adminTokenCharactersMin)
+      this.#fault(
+        path,
+        `the admin token is no line of at least ${configLimits.adminTokenCharactersMin} printable ASCII characters without spaces`,
+        'make one, for example with: openssl rand -hex 32',
+      );
+    return { token };
+  }
+
+  link(link: LinkConfig): LinkConfig {
+    if (link.tls === undefined) return link;
+    const { certificate, key, ca } = link.tls;
+    const path = ['link', 'tls'];
+    return {
+      ...link,
+      tls: {
+        certificate: this.#file([...path, 'certificate'], certificate),
+        key: this.#file([...path, 'key'], key),
+        ca: this.#file([...path, 'ca'], ca),
+      },
+    };
+  }
+
+  rules(file: string | undefined): { file?: string } {
+    if (file === undefined) return {};
+    this.#extension(['rules', 'file'], file, ruleFiles);
+    return { file: this.#file(['rules', 'file'], file) };
+  }
+
+  application(application: ApplicationConfig): ApplicationConfig {
+    if (application.kind === 'upstream' || application.module === 'demo') return application;
+    const path = ['application', 'module'];
+    this.#extension(path, application.module, modules);
+    return { kind: 'embedded', module: this.#file(path, application.module) };
+  }
+
+  #secret(path: KeyPath, source: SecretSource): Uint8Array | undefined {
+    if (typeof source === 'string') return Buffer.from(source, 'utf8');
+    if ('env' in source) {
+      const value = this.#world.env[source.env];
+      if (value !== undefined) return Buffer.from(value, 'utf8');
+      const message = `the environment variable ${source.env} is not set`;
+      this.#fault([...path, 'env'], message, 'set it before the peer starts');
+      return undefined;
+    }
+    const content = this.#read([...path, 'file'], source.file);
+    if (content === undefined) return undefined;
+    if (content.length > configLimits.secretFileBytesMax) {
+      const message = `${source.file} is larger than ${configLimits.secretFileBytesMax} bytes`;
+      this.#fault([...path, 'file'], message, 'write a file that holds the secret alone');
+      return undefined;
+    }
+    return withoutLineEnd(content);
+  }
+
+  #file(path: KeyPath, file: string): string {
+    this.#read(path, file);
+    return resolve(this.#directory, file);
+  }
+
+  #read(path: KeyPath, file: string): Uint8Array | undefined {
+    const absolute = resolve(this.#directory, file);
+    const content = this.#world.readFile(absolute);
+    if (content === undefined)
+      this.#fault(
+        path,
+        `cannot read ${absolute}`,
+        'correct the path, which counts from the folder of this file, or its permissions',
+      );
+    return content;
+  }
+
+  #extension(path: KeyPath, file: string, known: readonly string[]): void {
+    if (known.includes(extname(file))) return;
+    this.#fault(
+      path,
+      `${file} has an unknown extension`,
+      `name a file that ends in ${known.join(', ')}`,
+    );
+  }
+
+  #fault(path: KeyPath, message: string, remedy: string): void {
+    this.faults.push({ path, at: 'value', message, remedy });
+  }
+}
+
+function withoutLineEnd(content: Uint8Array): Uint8Array {
+  let end = content.length;
+  if (content[end - 1] === 0x0a) end--;
+  if (content[end - 1] === 0x0d) end--;
+  return content.subarray(0, end);
+}

@@ -1,0 +1,338 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { isHost, isNetwork, parseHostPort } from './address.ts';
+import type { Config, StampSecret } from './config.ts';
+import { configDefaults, configLimits } from './defaults.ts';
+
+/** A secret as the file gives it: the text itself, or where it stands. */
+export type SecretSource = string | { readonly file: string } | { readonly env: string };
+
+/** The file's content with defaults, before secrets are read and paths resolved. */
+export interface Settings extends Omit<Config, 'name' | 'stamps' | 'admin'> {
+  readonly name?: string;
+  readonly stamps: Omit<Config['stamps'], 'keys'> & {
+    readonly keys: readonly (Omit<StampSecret, 'secret'> & { readonly secret: SecretSource })[];
+  };
+  readonly admin: Omit<Config['admin'], 'token'> & { readonly token?: SecretSource };
+}
+
+/** A fault of shape: where, zod's code and what is needed to explain it. */
+export type ShapeIssue = z.core.$ZodIssue;
+
+/** Text that passes a check of ours. The error is `what; what to do`. */
+function text(check: (value: string) => boolean, error: string): z.ZodString {
+  return z.string().refine(check, { error });
+}
+
+/** Text of a pattern, which editors see too. */
+function pattern(expression: RegExp, error: string): z.ZodString {
+  return z.string().regex(expression, { error });
+}
+
+const nameText = pattern(
+  /^[A-Za-z0-9._-]{1,64}$/u,
+  'is not a usable name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -',
+);
+const ipAddress = text(
+  (value) => isIP(value) !== 0,
+  'is not an IP address; write an address of this machine such as 127.0.0.1, 0.0.0.0 or "::1"',
+);
+const host = text(isHost, 'is not a host; write an IP address or a DNS name without a port');
+const hostPort = text(
+  (value) => (parseHostPort(value)?.port ?? 0) > 0,
+  'is not host:port; write for example 192.0.2.1:5060, sip.example.com:5060 or "[2001:db8::1]:5060"',
+);
+const hostOrHostPort = text(
+  (value) => isHost(value) || (parseHostPort(value)?.port ?? 0) > 0,
+  'is neither host nor host:port; write for example sip.example.com or sip.example.com:5060',
+);
+const ipPort = text(
+  (value) => isIP(parseHostPort(value)?.host ?? '') !== 0,
+  'is not ip:port; write for example 192.0.2.53:53 or "[2001:db8::53]:53"',
+);
+const network = text(
+  isNetwork,
+  'is neither an IP address nor a network; write for example 10.0.0.0/8 or "fd00::/8"',
+);
+const absolutePath = pattern(
+  /^\/[\x21-\x3a\x3c-\x7e]*$/u,
+  'is not an absolute path; begin it with "/" and leave out spaces and semicolons',
+);
+const cookieName = pattern(
+  /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/u,
+  'is not a cookie name; use letters, digits, "_" and "-"',
+);
+const keyId = pattern(/^[A-Za-z0-9]{1,16}$/u, 'is not a key id; use 1 to 16 letters and digits');
+const filePath = text((value) => value !== '', 'is empty; write the path of a file');
+const port = z.int().min(0).max(65_535);
+
+function listen(address: string, defaultPort: number) {
+  return z
+    .strictObject({
+      address: ipAddress.default(address).describe('IP address to listen on'),
+      port: port.default(defaultPort).describe('port; 0 takes any free one'),
+    })
+    .prefault({});
+}
+
+const secret = z.union([
+  z.string(),
+  z.strictObject({
+    file: filePath.describe('file whose content, without the last line feed, is the secret'),
+  }),
+  z.strictObject({ env: z.string().describe('environment variable that holds the secret') }),
+]);
+
+const cluster = z.strictObject({
+  name: nameText
+    .default(configDefaults.clusterName)
+    .describe('name of the cluster; peers of another name are refused'),
+});
+
+const gossip = z.strictObject({
+  listen: listen('127.0.0.1', configDefaults.gossipPort).describe('UDP and TCP address of gossip'),
+  advertise: z
+    .exactOptional(hostPort)
+    .describe('host:port that other peers use; by default the address listened on'),
+  seeds: z.array(hostPort).default([]).describe('host:port of peers to join by; tried for ever'),
+  profile: z
+    .enum(['fast', 'lan', 'wan'])
+    .default('fast')
+    .describe('how fast failures are found: `fast` in about 3 s, `lan` in 6 s, `wan` slower still'),
+  insecure: z
+    .boolean()
+    .default(false)
+    .describe('allows gossip off loopback, which is not encrypted; only on a network of your own'),
+  allowAlone: z
+    .boolean()
+    .default(true)
+    .describe('a peer that reaches no seed becomes ready alone; it keeps trying'),
+});
+
+const link = z.strictObject({
+  listen: listen('127.0.0.1', configDefaults.linkPort).describe('TCP address of the gRPC link'),
+  advertise: z
+    .exactOptional(hostPort)
+    .describe('host:port that other peers use; by default the address listened on'),
+  tls: z
+    .exactOptional(
+      z.strictObject({
+        certificate: filePath.describe('PEM file of this peer’s certificate'),
+        key: filePath.describe('PEM file of its key'),
+        ca: filePath.describe('PEM file of the authority that signs all peers'),
+      }),
+    )
+    .describe('mutual TLS between peers'),
+  insecure: z
+    .boolean()
+    .default(false)
+    .describe('allows links off loopback without TLS; only on a network of your own'),
+});
+
+const stamps = z.strictObject({
+  keys: z
+    .array(
+      z.strictObject({
+        id: keyId.describe('name of the key, written into every stamp'),
+        secret: secret.describe(
+          `at least ${configLimits.stampSecretBytesMin} bytes: text, {file: path} or {env: NAME}`,
+        ),
+      }),
+    )
+    .max(configLimits.stampKeysMax)
+    .default([])
+    .describe('the first signs, all verify; the same at all peers; without any, a random key'),
+  onInvalid: z
+    .enum(['ignore', 'reject'])
+    .default('ignore')
+    .describe('a request with a forged stamp is routed as new, or answered 403'),
+});
+
+const sip = z.strictObject({
+  publicAddress: z
+    .exactOptional(hostPort)
+    .describe('host:port of the cluster as clients see it; written into Record-Route and Path'),
+  aliases: z
+    .array(hostOrHostPort)
+    .default([])
+    .describe('further host or host:port in Route and Request-URI that mean this cluster'),
+  listeners: z
+    .array(
+      z.strictObject({
+        transport: z.enum(['udp', 'tcp']).describe('transport protocol'),
+        address: ipAddress.default('127.0.0.1').describe('IP address to listen on'),
+        port: port.default(configDefaults.sipPort).describe('port; 0 takes any free one'),
+      }),
+    )
+    .max(configLimits.listenersMax)
+    .default([])
+    .describe('where SIP from outside arrives'),
+  internal: listen('127.0.0.1', configDefaults.sipInternalPort).describe(
+    'UDP and TCP address that the upstream application answers to',
+  ),
+});
+
+const cookies = z.strictObject({
+  bekey: cookieName.default('BEKEY').describe('name of the cookie that carries the key digest'),
+  beroute: cookieName.default('BEROUTE').describe('name of the cookie that carries the instance'),
+  path: absolutePath.default('/').describe('Path attribute'),
+  domain: z.exactOptional(host).describe('Domain attribute; by default none'),
+  secure: z.boolean().default(false).describe('Secure attribute; needs HTTPS in front'),
+  sameSite: z.enum(['Lax', 'Strict', 'None']).default('Lax').describe('SameSite attribute'),
+  issue: z
+    .enum(['session', 'always'])
+    .default('session')
+    .describe('set the cookies when a response makes a session, or with every response'),
+  sessionCookies: z
+    .array(cookieName)
+    .max(configLimits.sessionCookiesMax)
+    .default(['JSESSIONID'])
+    .describe('cookies of the application whose appearance means a new session'),
+});
+
+const http = z.strictObject({
+  listeners: z
+    .array(
+      z.strictObject({
+        address: ipAddress.default('127.0.0.1').describe('IP address to listen on'),
+        port: port.default(configDefaults.httpPort).describe('port; 0 takes any free one'),
+      }),
+    )
+    .max(configLimits.listenersMax)
+    .default([])
+    .describe('where HTTP/1.1 from outside arrives'),
+  contextRoots: z
+    .array(
+      z.strictObject({
+        path: absolutePath.describe('begin of the request target; the longest that fits decides'),
+        kind: z
+          .enum(['web', 'converged'])
+          .describe('`web`: sticky round robin; `converged`: the rules choose, with SIP'),
+      }),
+    )
+    .max(configLimits.contextRootsMax)
+    .default([{ path: '/', kind: 'converged' }])
+    .describe('kind of application under a path'),
+  cookies: cookies.prefault({}).describe('the stamp of HTTP sessions'),
+  trustedProxies: z
+    .array(network)
+    .max(configLimits.trustedProxiesMax)
+    .default([])
+    .describe('addresses or networks whose X-Forwarded-* and Forwarded headers are believed'),
+});
+
+const rules = z.strictObject({
+  file: z
+    .exactOptional(filePath)
+    .describe(
+      'rules: an `.xml` file or a plug-in module (`.js`, `.mjs`, `.ts`); same at all peers',
+    ),
+  enum: z
+    .exactOptional(
+      z.strictObject({
+        suffix: host.default('e164.arpa').describe('domain that ENUM questions end with'),
+        servers: z
+          .array(ipPort)
+          .max(configLimits.nameServersMax)
+          .default([])
+          .describe('ip:port of name servers; by default those of the system'),
+        timeoutMs: z
+          .int()
+          .min(10)
+          .max(30_000)
+          .default(configDefaults.enumTimeoutMs)
+          .describe('longest wait for one answer'),
+      }),
+    )
+    .describe('how `resolve` asks ENUM'),
+});
+
+const application = z
+  .discriminatedUnion('kind', [
+    z
+      .strictObject({
+        kind: z.literal('embedded').describe('a module in this process'),
+        module: filePath.describe('path of the module, or `demo`'),
+      })
+      .describe('an embedded application'),
+    z
+      .strictObject({
+        kind: z.literal('upstream').describe('servers beside the peer'),
+        sip: z
+          .exactOptional(
+            z.strictObject({
+              host: host.describe('host of the SIP server'),
+              port: port.min(1).default(configDefaults.sipPort).describe('its port'),
+              transport: z.enum(['udp', 'tcp']).default('udp').describe('transport to it'),
+            }),
+          )
+          .describe('SIP server'),
+        http: z
+          .exactOptional(
+            z.strictObject({
+              host: host.describe('host of the HTTP server'),
+              port: port.min(1).default(configDefaults.httpPort).describe('its port'),
+            }),
+          )
+          .describe('HTTP server; at least one of `sip` and `http`'),
+      })
+      .describe('an upstream application'),
+  ])
+  .describe('what serves the requests of this instance');
+
+const admin = z.strictObject({
+  listen: listen('127.0.0.1', configDefaults.adminPort).describe('TCP address of the admin server'),
+  token: secret
+    .exactOptional()
+    .describe('bearer token of the admin server: text, {file: path} or {env: NAME}'),
+});
+
+const schema = z.strictObject({
+  name: nameText
+    .exactOptional()
+    .describe('name of this peer and its instance, unique in the cluster; by default the host’s'),
+  cluster: cluster.prefault({}).describe('the cluster'),
+  gossip: gossip.prefault({}).describe('membership'),
+  link: link.prefault({}).describe('relay between peers'),
+  stamps: stamps.prefault({}).describe('signatures of what sessions carry'),
+  sip: sip.prefault({}).describe('SIP side'),
+  http: http.prefault({}).describe('HTTP side'),
+  rules: rules.prefault({}).describe('Data Centric Rules'),
+  application,
+  weight: z
+    .number()
+    .min(0.1)
+    .max(100)
+    .default(1)
+    .describe('share of the keys relative to other peers'),
+  admin: admin.prefault({}).describe('admin server'),
+  drainTimeoutMs: z
+    .int()
+    .min(0)
+    .max(86_400_000)
+    .default(configDefaults.drainTimeoutMs)
+    .describe('longest time that a drain waits for running work'),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+        .default('info')
+        .describe('lines below this level are not written'),
+    })
+    .prefault({})
+    .describe('log on standard error, one JSON object a line'),
+});
+
+/** Checks the shape of a file's content and fills in defaults. */
+export function checkShape(
+  content: unknown,
+): { ok: true; settings: Settings } | { ok: false; issues: readonly ShapeIssue[] } {
+  const result = schema.safeParse(content, { reportInput: true });
+  if (result.success) return { ok: true, settings: result.data };
+  return { ok: false, issues: result.error.issues };
+}
+
+/** JSON Schema (2020-12) of a configuration file, for editors. */
+export function configJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(schema, { io: 'input' });
+}
