@@ -1,0 +1,346 @@
+import { Buffer } from 'node:buffer';
+import type { BodyFraming, HeaderList } from '../../http/index.ts';
+import type { Envelope } from '../../pipeline/envelope.ts';
+import { laneKinds, reasons, resetCodes } from './frame.ts';
+import type { BodyPart, FrameSink } from './frame.ts';
+import { WireReader } from './wire-reader.ts';
+
+/** Why a batch was not understood. Frames before the fault have been delivered. */
+export type BatchFault = 'malformed' | 'too-many-frames';
+
+const noBytes: Buffer = Buffer.alloc(0);
+const noFields: HeaderList = [];
+const noFraming: BodyFraming = { kind: 'none' };
+
+interface Placement {
+  readonly instance: string;
+  readonly ringVersion: string;
+  readonly ingressPeer: string;
+}
+
+const noPlacement: Placement = { instance: '', ringVersion: '', ingressPeer: '' };
+
+/**
+ * Reads batches of one lane and calls the sink frame by frame. Any bytes may come: what is not a
+ * batch gives a fault, never an exception. Fields and frames of a later version are passed over.
+ */
+export class BatchDecoder {
+  readonly #sink: FrameSink;
+  readonly #framesMax: number;
+  #placement: Placement = noPlacement;
+  #placementBytes: Buffer = noBytes;
+
+  constructor(sink: FrameSink, framesMax: number) {
+    this.#sink = sink;
+    this.#framesMax = framesMax;
+  }
+
+  /** Gives the number of frames, or the fault that ended the reading. */
+  decode(batch: Buffer): number | BatchFault {
+    const reader = new WireReader(batch);
+    const end = batch.length;
+    let frames = 0;
+    while (reader.more(end)) {
+      const tag = reader.uint32(end);
+      if (tag !== 0x0a) {
+        skipUnknown(reader, tag, end);
+        continue;
+      }
+      frames += 1;
+      if (frames > this.#framesMax) return 'too-many-frames';
+      this.#frame(reader, reader.block(end));
+    }
+    return reader.faulty ? 'malformed' : frames;
+  }
+
+  #frame(reader: WireReader, end: number): void {
+    let contents = 0;
+    while (reader.more(end)) {
+      const tag = reader.uint32(end);
+      if (tag > 0x4a || (tag & 7) !== 2) {
+        skipUnknown(reader, tag, end);
+        continue;
+      }
+      // A frame is one of its contents; our encoder never writes two.
+      contents += 1;
+      if (contents > 1) reader.fail();
+      this.#content(tag, reader, reader.block(end));
+    }
+  }
+
+  #content(tag: number, reader: WireReader, end: number): void {
+    if (reader.faulty) return;
+    switch (tag) {
+      case 0x0a:
+        this.#sipRequest(reader, end);
+        break;
+      case 0x12:
+        this.#sipResponse(reader, end);
+        break;
+      case 0x1a:
+        this.#open(reader, end);
+        break;
+      case 0x22:
+        this.#head(reader, end);
+        break;
+      case 0x2a:
+        this.#data(reader, end);
+        break;
+      case 0x32:
+        this.#reset(reader, end);
+        break;
+      case 0x3a:
+        this.#credit(reader, end);
+        break;
+      case 0x42:
+        this.#hello(reader, end);
+        break;
+      case 0x4a:
+        reader.position = end;
+        this.#sink.goodbye();
+        break;
+      default:
+        reader.fail();
+    }
+  }
+
+  #sipRequest(reader: WireReader, end: number): void {
+    let message = noBytes;
+    let envelope: Envelope | undefined;
+    while (reader.more(end)) {
+      const tag = reader.uint32(end);
+      if (tag === 0x0a) message = reader.view(end);
+      else if (tag === 0x12) envelope = this.#envelope(reader, reader.block(end));
+      else skipUnknown(reader, tag, end);
+    }
+    if (envelope === undefined) reader.fail();
+    else if (!reader.faulty) this.#sink.sipRequest(message, envelope);
+  }
+
+  #sipResponse(reader: WireReader, end: number): void {
+    let message = noBytes;
+    while (reader.more(end)) {
+      const tag = reader.uint32(end);
+      if (tag === 0x0a) message = reader.view(end);
+      else skipUnknown(reader, tag, end);
+    }
+    if (!reader.faulty) this.#sink.sipResponse(message);
+  }
+
+  #open(reader: WireReader, end: number): void {
+    const part: BodyPart = { ...emptyPart };
+    let exchange = 0;
+    let method = '';
+    let target = '';
+    let headers = noFields;
+    let framing = noFraming;
+    let envelope: Envelope | undefined;
+    while (reader.more(end)) {
+      const tag = reader.uint32(end);
+      if (tag === 0x08) exchange = reader.uint32(end);
+      else if (tag === 0x12) method = reader.latin1(end);
+      else if (tag === 0x1a) target = reader.latin1(end);
+      else if (tag === 0x22) headers = readFields(reader, reader.block(end));
+      else if (tag === 0x2a) framing = readFraming(reader, reader.block(end));
+      else if (tag === 0x32) envelope = this.#envelope(reader, reader.block(end));
+      else readPart(reader, tag, 0x3a, part, end);
+    }
+    if (envelope === undefined || exchange === 0) reader.fail();
+    else if (!reader.faulty) {
+      const request = { method, target, headers, framing };
+      this.#sink.http({ kind: 'open', request, envelope, ...part, exchange });
+    }
+  }
+
+  #head(reader: WireReader, end: number): void {
+    const part: BodyPart = { ...emptyPart };
+    let exchange = 0;
+    let status = 0;
+    let reason = '';
+    let headers = noFields;
+    let framing = noFraming;
+    while (reader.more(end)) {
+      const tag = reader.uint32(end);
+      if (tag === 0x08) exchange = reader.uint32(end);
+      else if (tag === 0x10) status = reader.uint32(end);
+      else if (tag === 0x1a) reason = reader.latin1(end);
+      else if (tag === 0x22) headers = readFields(reader, reader.block(end));
+      else if (tag === 0x2a) framing = readFraming(reader, reader.block(end));
+      else readPart(reader, tag, 0x32, part, end);
+    }
+    if (exchange === 0 || status < 100 || status > 999) reader.fail();
+    else if (!reader.faulty) {
+      const response = { status, reason, headers, framing };
+      this.#sink.http({ kind: 'head', response, ...part, exchange });
+    }
+  }
+
+  #data(reader: WireReader, end: number): void {
+    const part: BodyPart = { ...emptyPart };
+    let exchange = 0;
+    while (reader.more(end)) {
+      const tag = reader.uint32(end);
+      if (tag === 0x08) exchange = reader.uint32(end);
+      else readPart(reader, tag, 0x12, part, end);
+    }
+    if (exchange === 0) reader.fail();
+    else if (!reader.faulty) this.#sink.http({ kind: 'data', ...part, exchange });
+  }
+
+  #reset(reader: WireReader, end: number): void {
+    const [exchange, number] = readPair(reader, end);
+    const code = resetCodes[number - 1];
+    if (code === undefined || exchange === 0) reader.fail();
+    else if (!reader.faulty) this.#sink.http({ kind: 'reset', exchange, code });
+  }
+
+  #credit(reader: WireReader, end: number): void {
+    const [exchange, bytes] = readPair(reader, end);
+    if (exchange === 0 || bytes === 0) reader.fail();
+    else if (!reader.faulty) this.#sink.http({ kind: 'credit', exchange, bytes });
+  }
+
+  #hello(reader: WireReader, end: number): void {
+    const hello = { cluster: '', peer: '', epoch: 0, protocol: 0, lane: 0, windowBytes: 0 };
+    while (reader.more(end)) {
+      const tag = reader.uint32(end);
+      if (tag === 0x0a) hello.cluster = reader.text(end);
+      else if (tag === 0x12) hello.peer = reader.text(end);
+      else if (tag === 0x18) hello.epoch = reader.varint(end);
+      else if (tag === 0x20) hello.protocol = reader.uint32(end);
+      else if (tag === 0x28) hello.lane = reader.uint32(end);
+      else if (tag === 0x30) hello.windowBytes = reader.uint32(end);
+      else skipUnknown(reader, tag, end);
+    }
+    const lane = laneKinds[hello.lane - 1];
+    if (lane === undefined) reader.fail();
+    else if (!reader.faulty) this.#sink.hello({ kind: 'hello', ...hello, lane });
+  }
+
+  #envelope(reader: WireReader, end: number): Envelope | undefined {
+    let keyDigest = '';
+    let reason = 0;
+    let hop = 0;
+    let placement = noPlacement;
+    while (reader.more(end)) {
+      const tag = reader.uint32(end);
+      if (tag === 0x0a) keyDigest = reader.latin1(end);
+      else if (tag === 0x10) reason = reader.uint32(end);
+      else if (tag === 0x18) hop = reader.uint32(end);
+      else if (tag === 0x22) placement = this.#placementOf(reader, reader.block(end));
+      else skipUnknown(reader, tag, end);
+    }
+    const why = reasons[reason - 1];
+    if (why === undefined || (hop !== 0 && hop !== 1 && hop !== 2)) return undefined;
+    const { instance, ringVersion, ingressPeer } = placement;
+    return { keyDigest, instance, reason: why, ringVersion, ingressPeer, hop };
+  }
+
+  /** The placement repeats on a link, so its bytes are compared before they are read. */
+  #placementOf(reader: WireReader, end: number): Placement {
+    const known = this.#placementBytes;
+    if (sameBytes(reader.bytes, reader.position, end, known)) {
+      reader.position = end;
+      return this.#placement;
+    }
+    const bytes = Buffer.from(reader.bytes.subarray(reader.position, end));
+    const placement = { instance: '', ringVersion: '', ingressPeer: '' };
+    while (reader.more(end)) {
+      const tag = reader.uint32(end);
+      if (tag === 0x0a) placement.instance = reader.text(end);
+      else if (tag === 0x12) placement.ringVersion = reader.text(end);
+      else if (tag === 0x1a) placement.ingressPeer = reader.text(end);
+      else skipUnknown(reader, tag, end);
+    }
+    if (!reader.faulty) {
+      this.#placement = placement;
+      this.#placementBytes = bytes;
+    }
+    return placement;
+  }
+}
+
+const emptyPart: BodyPart = { exchange: 0, data: noBytes, end: false, trailers: noFields };
+
+function sameBytes(bytes: Buffer, start: number, end: number, known: Buffer): boolean {
+  if (end - start !== known.length) return false;
+  for (let index = 0; index < known.length; index++) {
+    if (bytes[start + index] !== known[index]) return false;
+  }
+  return true;
+}
+
+/** A known field with a wrong wire type is a fault; a field of a later version is passed over. */
+function skipUnknown(reader: WireReader, tag: number, end: number): void {
+  if (tag < 8) reader.fail();
+  else reader.skip(tag, end);
+}
+
+/** Data, end and trailers have neighbouring numbers in the three frames that carry a body. */
+function readPart(
+  reader: WireReader,
+  tag: number,
+  dataTag: number,
+  part: BodyPart,
+  end: number,
+): void {
+  if (tag === dataTag) part.data = reader.view(end);
+  else if (tag === dataTag + 6) part.end = reader.uint32(end) !== 0;
+  else if (tag === dataTag + 16) part.trailers = readFields(reader, reader.block(end));
+  else skipUnknown(reader, tag, end);
+}
+
+function readPair(reader: WireReader, end: number): [first: number, second: number] {
+  let first = 0;
+  let second = 0;
+  while (reader.more(end)) {
+    const tag = reader.uint32(end);
+    if (tag === 0x08) first = reader.uint32(end);
+    else if (tag === 0x10) second = reader.uint32(end);
+    else skipUnknown(reader, tag, end);
+  }
+  return [first, second];
+}
+
+function readFraming(reader: WireReader, end: number): BodyFraming {
+  let kind = 0;
+  let bytes = 0;
+  while (reader.more(end)) {
+    const tag = reader.uint32(end);
+    if (tag === 0x08) kind = reader.uint32(end);
+    else if (tag === 0x10) bytes = reader.varint(end);
+    else skipUnknown(reader, tag, end);
+  }
+  if (kind === 1) return { kind: 'length', bytes };
+  if (kind === 2) return { kind: 'chunked' };
+  if (kind !== 0) reader.fail();
+  return noFraming;
+}
+
+function readFields(reader: WireReader, end: number): HeaderList {
+  let text = '';
+  let lengthsEnd = 0;
+  let lengthsStart = 0;
+  while (reader.more(end)) {
+    const tag = reader.uint32(end);
+    if (tag === 0x0a) text = reader.latin1(end);
+    else if (tag === 0x12) {
+      lengthsEnd = reader.block(end);
+      lengthsStart = reader.position;
+      reader.position = lengthsEnd;
+    } else skipUnknown(reader, tag, end);
+  }
+  const resume = reader.position;
+  reader.position = lengthsStart;
+  const fields: [string, string][] = [];
+  let offset = 0;
+  while (reader.more(lengthsEnd)) {
+    const nameEnd = offset + reader.uint32(lengthsEnd);
+    const valueEnd = nameEnd + reader.uint32(lengthsEnd);
+    fields.push([text.slice(offset, nameEnd), text.slice(nameEnd, valueEnd)]);
+    offset = valueEnd;
+  }
+  if (offset !== text.length) reader.fail();
+  reader.position = resume;
+  return fields;
+}

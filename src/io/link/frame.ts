@@ -1,0 +1,104 @@
+import type { HeaderList, RequestHead, ResetCode, ResponseHead } from '../../http/index.ts';
+import type { Envelope, RoutingReason } from '../../pipeline/envelope.ts';
+
+/** Version of the rules in docs/link.md. Peers of different versions do not link. */
+export const protocolVersion = 1;
+
+/** What a lane carries. A large body on the one never delays a message on the other. */
+export type LaneKind = 'sip' | 'http';
+
+/** First frame of a lane in each direction. */
+export interface HelloFrame {
+  readonly kind: 'hello';
+  readonly cluster: string;
+  readonly peer: string;
+  readonly epoch: number;
+  readonly protocol: number;
+  readonly lane: LaneKind;
+  /** Body bytes that the speaker takes per exchange before it gives credit. */
+  readonly windowBytes: number;
+}
+
+/** The speaker leaves. */
+export interface GoodbyeFrame {
+  readonly kind: 'goodbye';
+}
+
+/** The end of a body, and the bytes that go with it. Grows while it waits to be written. */
+export interface BodyPart {
+  readonly exchange: number;
+  data: Uint8Array;
+  end: boolean;
+  trailers: HeaderList;
+}
+
+export interface HttpOpenFrame extends BodyPart {
+  readonly kind: 'open';
+  readonly request: RequestHead;
+  readonly envelope: Envelope;
+}
+
+export interface HttpHeadFrame extends BodyPart {
+  readonly kind: 'head';
+  readonly response: ResponseHead;
+}
+
+export interface HttpDataFrame extends BodyPart {
+  readonly kind: 'data';
+}
+
+export interface HttpResetFrame {
+  readonly kind: 'reset';
+  readonly exchange: number;
+  readonly code: ResetCode;
+}
+
+export interface HttpCreditFrame {
+  readonly kind: 'credit';
+  readonly exchange: number;
+  /** Grows while the frame waits to be written. */
+  bytes: number;
+}
+
+export type HttpBodyFrame = HttpOpenFrame | HttpHeadFrame | HttpDataFrame;
+export type HttpFrame = HttpBodyFrame | HttpResetFrame | HttpCreditFrame;
+
+/** What a lane delivers. SIP messages come as calls of their own: they are the fast path. */
+export interface FrameSink {
+  /** `message` is a view into the batch; whoever keeps it keeps the batch. */
+  sipRequest(message: Buffer, envelope: Envelope): void;
+  sipResponse(message: Buffer): void;
+  http(frame: HttpFrame): void;
+  hello(frame: HelloFrame): void;
+  goodbye(): void;
+}
+
+/** Numbers of `Reason` in link.proto, from 1. */
+export const reasons: readonly RoutingReason[] = [
+  'flow',
+  'stamp',
+  'stamp-key',
+  'addressed',
+  'memory',
+  'rule',
+  'plugin',
+  'fallback',
+  'round-robin',
+];
+
+/** Numbers of `ResetCode` in link.proto, from 1. */
+export const resetCodes: readonly ResetCode[] = [
+  'refused',
+  'broken',
+  'timeout',
+  'cancelled',
+  'limit',
+];
+
+/** Numbers of `LaneKind` in link.proto, from 1. */
+export const laneKinds: readonly LaneKind[] = ['sip', 'http'];
+
+/** Number of `value` in a table whose first entry has number 1. */
+export function numberOf<T>(table: readonly T[], value: T): number {
+  return table.indexOf(value) + 1;
+}

@@ -1,0 +1,338 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import protobuf from 'protobufjs';
+import type { HeaderList, RequestHead, ResponseHead } from '../../../src/http/index.ts';
+import type { Envelope } from '../../../src/pipeline/envelope.ts';
+import { BatchDecoder } from '../../../src/io/link/batch-decoder.ts';
+import { BatchEncoder } from '../../../src/io/link/batch-encoder.ts';
+import { laneKinds, numberOf, reasons, resetCodes } from '../../../src/io/link/frame.ts';
+import type { FrameSink, GoodbyeFrame, HelloFrame, HttpFrame } from '../../../src/io/link/frame.ts';
+
+type AnyFrame =
+  | { kind: 'sip-request'; message: Buffer; envelope: Envelope }
+  | { kind: 'sip-response'; message: Buffer }
+  | HttpFrame
+  | HelloFrame
+  | GoodbyeFrame;
+
+const root = protobuf.loadSync(
+  new URL('../../../proto/sailring/v1/link.proto', import.meta.url).pathname,
+);
+const Batch = root.lookupType('sailring.v1.Batch');
+
+const latin1 = (maxLength: number): fc.Arbitrary<string> =>
+  fc.uint8Array({ maxLength }).map((bytes) => Buffer.from(bytes).toString('latin1'));
+const bytes = (maxLength: number): fc.Arbitrary<Buffer> =>
+  fc.uint8Array({ maxLength, size: 'max' }).map((value) => Buffer.from(value));
+const uint32 = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 0xffff_ffff }));
+const uint53 = fc.oneof(fc.nat(300), fc.maxSafeNat());
+const fields: fc.Arbitrary<HeaderList> = fc.array(fc.tuple(latin1(20), latin1(200)), {
+  maxLength: 6,
+});
+const framing = fc.oneof(
+  fc.constant({ kind: 'none' as const }),
+  fc.constant({ kind: 'chunked' as const }),
+  fc.record({ kind: fc.constant('length' as const), bytes: uint53 }),
+);
+const envelope: fc.Arbitrary<Envelope> = fc.record({
+  keyDigest: fc.oneof(fc.constant(''), fc.stringMatching(/^[\w-]{22}$/)),
+  instance: fc.oneof(fc.constant('peer-1'), fc.string({ unit: 'grapheme' })),
+  reason: fc.constantFrom(...reasons),
+  ringVersion: fc.oneof(fc.constant('a1b2'), fc.string({ unit: 'grapheme' })),
+  ingressPeer: fc.oneof(fc.constant('peer-2'), fc.string({ unit: 'grapheme' })),
+  hop: fc.constantFrom(0 as const, 1 as const, 2 as const),
+});
+const request: fc.Arbitrary<RequestHead> = fc.record({
+  method: latin1(10),
+  target: latin1(300),
+  headers: fields,
+  framing,
+});
+const response: fc.Arbitrary<ResponseHead> = fc.record({
+  status: fc.integer({ min: 100, max: 999 }),
+  reason: latin1(20),
+  headers: fields,
+  framing,
+});
+const part = { exchange: uint32, data: bytes(400), end: fc.boolean(), trailers: fields };
+const frame: fc.Arbitrary<AnyFrame> = fc.oneof(
+  fc.record({ kind: fc.constant('sip-request' as const), message: bytes(5_000), envelope }),
+  fc.record({ kind: fc.constant('sip-request' as const), message: bytes(600), envelope }),
+  fc.record({ kind: fc.constant('sip-response' as const), message: bytes(600) }),
+  fc.record({ kind: fc.constant('open' as const), request, envelope, ...part }),
+  fc.record({ kind: fc.constant('head' as const), response, ...part }),
+  fc.record({ kind: fc.constant('data' as const), ...part }),
+  fc.record({
+    kind: fc.constant('reset' as const),
+    exchange: uint32,
+    code: fc.constantFrom(...resetCodes),
+  }),
+  fc.record({ kind: fc.constant('credit' as const), exchange: uint32, bytes: uint32 }),
+  fc.record({
+    kind: fc.constant('hello' as const),
+    cluster: fc.string({ unit: 'grapheme' }),
+    peer: fc.string({ unit: 'grapheme' }),
+    epoch: uint53,
+    protocol: uint32,
+    lane: fc.constantFrom(...laneKinds),
+    windowBytes: uint32,
+  }),
+  fc.constant({ kind: 'goodbye' as const }),
+);
+const frames = fc.array(frame, { minLength: 1, maxLength: 80, size: 'medium' });
+
+/** Encodes with ours; gives the batches that left. */
+function encode(all: readonly AnyFrame[], batchBytes = 65_536): Buffer[] {
+  const batches: Buffer[] = [];
+  const encoder = new BatchEncoder({ framesPerBatch: 64, batchBytes }, (batch) => {
+    batches.push(batch);
+  });
+  for (const item of all) {
+    if (item.kind === 'sip-request') encoder.sipRequest(item.message, item.envelope);
+    else if (item.kind === 'sip-response') encoder.sipResponse(item.message);
+    else encoder.frame(item);
+  }
+  encoder.flush();
+  return batches;
+}
+
+class Collector implements FrameSink {
+  readonly frames: AnyFrame[] = [];
+  sipRequest(message: Buffer, given: Envelope): void {
+    this.frames.push({ kind: 'sip-request', message, envelope: given });
+  }
+  sipResponse(message: Buffer): void {
+    this.frames.push({ kind: 'sip-response', message });
+  }
+  http(item: HttpFrame): void {
+    this.frames.push(item);
+  }
+  hello(item: HelloFrame): void {
+    this.frames.push(item);
+  }
+  goodbye(): void {
+    this.frames.push({ kind: 'goodbye' });
+  }
+}
+
+// The reference's objects: field names as in link.proto, converted to camel case.
+type Message = Record<string, unknown>;
+
+function fieldsMessage(list: HeaderList): Message {
+  return {
+    text: Buffer.from(list.flat().join(''), 'latin1'),
+    lengths: list.flat().map((text) => text.length),
+  };
+}
+
+function envelopeMessage(given: Envelope): Message {
+  const { keyDigest, instance, reason, ringVersion, ingressPeer, hop } = given;
+  return {
+    keyDigest,
+    reason: numberOf(reasons, reason),
+    hop,
+    placement: { instance, ringVersion, ingressPeer },
+  };
+}
+
+function framingMessage(given: RequestHead['framing']): Message {
+  if (given.kind === 'length') return { kind: 1, bytes: given.bytes };
+  return { kind: given.kind === 'chunked' ? 2 : 0, bytes: 0 };
+}
+
+function partMessage(item: {
+  exchange: number;
+  data: Uint8Array;
+  end: boolean;
+  trailers: HeaderList;
+}): Message {
+  const { exchange, data, end } = item;
+  return { exchange, data: Buffer.from(data), end, trailers: fieldsMessage(item.trailers) };
+}
+
+const latin1Bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
+
+function toMessage(item: AnyFrame): Message {
+  switch (item.kind) {
+    case 'sip-request':
+      return { sipRequest: { message: item.message, envelope: envelopeMessage(item.envelope) } };
+    case 'sip-response':
+      return { sipResponse: { message: item.message } };
+    case 'open': {
+      const { method, target, headers } = item.request;
+      return {
+        httpOpen: {
+          ...partMessage(item),
+          method: latin1Bytes(method),
+          target: latin1Bytes(target),
+          headers: fieldsMessage(headers),
+          framing: framingMessage(item.request.framing),
+          envelope: envelopeMessage(item.envelope),
+        },
+      };
+    }
+    case 'head': {
+      const { status, reason, headers } = item.response;
+      return {
+        httpHead: {
+          ...partMessage(item),
+          status,
+          reason: latin1Bytes(reason),
+          headers: fieldsMessage(headers),
+          framing: framingMessage(item.response.framing),
+        },
+      };
+    }
+    case 'data':
+      return { httpData: partMessage(item) };
+    case 'reset':
+      return { httpReset: { exchange: item.exchange, code: numberOf(resetCodes, item.code) } };
+    case 'credit':
+      return { httpCredit: { exchange: item.exchange, bytes: item.bytes } };
+    case 'hello': {
+      const { cluster, peer, epoch, protocol, windowBytes } = item;
+      const lane = numberOf(laneKinds, item.lane);
+      return { hello: { cluster, peer, epoch, protocol, lane, windowBytes } };
+    }
+    case 'goodbye':
+      return { goodbye: {} };
+  }
+}
+
+/** Absent nested messages and defaults mean the same; compare with every default written out. */
+function complete(message: Message): unknown {
+  const withNested = Batch.toObject(Batch.fromObject({ frames: [message] }), {
+    longs: Number,
+    defaults: true,
+    arrays: true,
+    bytes: Buffer,
+  });
+  return fill((withNested as { frames: Message[] }).frames[0]!);
+}
+
+const emptyFields = { text: Buffer.alloc(0), lengths: [] };
+
+function fill(item: Message): Message {
+  for (const content of Object.values(item)) {
+    if (typeof content !== 'object' || content === null) continue;
+    const record = content as Message;
+    for (const name of ['headers', 'trailers'])
+      if (record[name] === null) record[name] = emptyFields;
+    if (record['framing'] === null) record['framing'] = { kind: 0, bytes: 0 };
+    const inner = record['envelope'] as Message | undefined;
+    if (inner?.['placement'] === null) {
+      inner['placement'] = { instance: '', ringVersion: '', ingressPeer: '' };
+    }
+  }
+  return item;
+}
+
+/** Views into a batch and buffers of their own compare alike. */
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+describe('the codec of a link', () => {
+  it('writes what the reference reads as link.proto says', () => {
+    fc.assert(
+      fc.property(frames, (all) => {
+        const read = encode(all).flatMap((batch) => {
+          const message = Batch.toObject(Batch.decode(batch), {
+            longs: Number,
+            defaults: true,
+            arrays: true,
+            bytes: Buffer,
+          }) as { frames: Message[] };
+          return message.frames.map(fill);
+        });
+        assert.deepEqual(plain(read), plain(all.map((item) => complete(toMessage(item)))));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('reads what the reference writes', () => {
+    fc.assert(
+      fc.property(frames, (all) => {
+        const batch = Buffer.from(
+          Batch.encode(Batch.fromObject({ frames: all.map(toMessage) })).finish(),
+        );
+        const sink = new Collector();
+        assert.equal(new BatchDecoder(sink, 80).decode(batch), all.length);
+        assert.deepEqual(plain(sink.frames), plain(all));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('reads its own batches in order, wherever they were cut', () => {
+    fc.assert(
+      fc.property(frames, fc.constantFrom(1, 100, 5_000, 65_536), (all, batchBytes) => {
+        const sink = new Collector();
+        const decoder = new BatchDecoder(sink, 64);
+        for (const batch of encode(all, batchBytes)) assert.ok(Number(decoder.decode(batch)) > 0);
+        assert.deepEqual(plain(sink.frames), plain(all));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('gives a number or a fault for any bytes and never throws', () => {
+    const random = fc.oneof(
+      bytes(300),
+      // Valid batches with a few bytes changed reach deeper than noise.
+      fc
+        .tuple(
+          fc.array(frame, { maxLength: 4 }),
+          fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 }),
+        )
+        .map(([all, changes]) => {
+          const batch = Buffer.concat(encode(all.filter((item) => item.kind !== 'sip-request')));
+          for (const [place, value] of changes) {
+            if (batch.length > 0) batch[place % batch.length] = value;
+          }
+          return batch;
+        }),
+    );
+    fc.assert(
+      fc.property(random, (batch) => {
+        const outcome = new BatchDecoder(new Collector(), 64).decode(batch);
+        assert.ok(typeof outcome === 'number' || outcome === 'malformed');
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('passes over fields and frames of a later version', () => {
+    const frameOfLater = Buffer.from([0x0a, 0x04, 0x52, 0x02, 0x08, 0x01]);
+    const fieldOfLater = Buffer.from([0x98, 0x06, 0x05]);
+    const known = encode([{ kind: 'reset', exchange: 7, code: 'timeout' }])[0]!;
+    const sink = new Collector();
+    const outcome = new BatchDecoder(sink, 64).decode(
+      Buffer.concat([frameOfLater, fieldOfLater, known]),
+    );
+    assert.equal(outcome, 2);
+    assert.deepEqual(sink.frames, [{ kind: 'reset', exchange: 7, code: 'timeout' }]);
+  });
+
+  it('refuses more frames than agreed', () => {
+    const all = Array.from({ length: 5 }, () => ({ kind: 'goodbye' as const }));
+    const batch = encode(all)[0]!;
+    assert.equal(new BatchDecoder(new Collector(), 4).decode(batch), 'too-many-frames');
+    assert.equal(new BatchDecoder(new Collector(), 5).decode(batch), 5);
+  });
+
+  const malformed: [string, number[]][] = [
+    ['a hop above two', [0x0a, 0x08, 0x0a, 0x06, 0x12, 0x04, 0x10, 0x01, 0x18, 0x03]],
+    ['an unknown reason', [0x0a, 0x06, 0x0a, 0x04, 0x12, 0x02, 0x10, 0x63]],
+    ['a request without envelope', [0x0a, 0x05, 0x0a, 0x03, 0x0a, 0x01, 0x41]],
+    ['a length beyond the batch', [0x0a, 0x05, 0x12, 0x03]],
+    ['a varint that never ends', [0x0a, 0x0b, ...Array<number>(11).fill(0xff)]],
+    ['two contents in one frame', [0x0a, 0x04, 0x4a, 0x00, 0x4a, 0x00]],
+    ['a credit of nothing', [0x0a, 0x04, 0x3a, 0x02, 0x08, 0x01]],
+  ];
+  for (const [name, batch] of malformed) {
+    it(`refuses ${name}`, () => {
+      assert.equal(new BatchDecoder(new Collector(), 64).decode(Buffer.from(batch)), 'malformed');
+    });
+  }
+});
