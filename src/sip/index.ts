@@ -1,6 +1,6 @@
 export { Edits } from './edits.ts';
 export { StreamFramer, type FramingFault, type StreamFrame } from './framing.ts';
-export { HeaderId } from './header-names.ts';
+export { canonicalName, HeaderId } from './header-names.ts';
 export {
   cseqOf,
   isToken,
@@ -15,6 +15,14 @@ export {
 export { reasonPhrase } from './reason-phrases.ts';
 export { buildResponse, type ResponseParts } from './response.ts';
 export { readRouteUri, readUri, routeValues, type RouteUri, type RouteValue } from './route.ts';
+export {
+  ServerTransactions,
+  type ServerTransaction,
+  type ServerTransactionsOptions,
+  type TransactionEffect,
+  type TransactionInput,
+  type WithheldReason,
+} from './server-transaction.ts';
 export {
   parseNameAddress,
   parseParameters,

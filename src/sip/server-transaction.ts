@@ -273,7 +273,7 @@ export class ServerTransactions {
     const step = entry.machine.onResponse(response.status, now);
     entry.response = kept;
     entry.bytes = bytes;
-    if (!entry.isUnanswered) {
+    if (response.status >= 200) {
       this.#awaitAcknowledgement(entry, request, kept);
       entry.request = undefined;
     }

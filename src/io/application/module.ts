@@ -33,7 +33,10 @@ export interface EmbeddedSipRequest {
    * one final answer; a second final answer throws. ACK takes no answer.
    */
   respond(response: EmbeddedSipResponse): void;
-  /** Called when a CANCEL ends this INVITE before its final answer; the CANCEL itself is answered. */
+  /**
+   * Called when a CANCEL ends this INVITE before its final answer; the CANCEL itself is answered,
+   * the INVITE is the listener's to answer (487). Without a listener the peer answers it 487.
+   */
   onCancel(listener: () => void): void;
 }
 
@@ -66,6 +69,8 @@ export interface EmbeddedHttpResponse {
 
 /** What `createApplication` returns. A missing handler answers 405 (SIP) or 404 (HTTP). */
 export interface EmbeddedApplication {
+  /** Added to the SIP responses that the peer makes itself: 100, 200 to CANCEL, 405, 408, 481, 487, 500, 503. */
+  readonly sipHeaders?: readonly (readonly [name: string, value: string])[];
   sip?(request: EmbeddedSipRequest): void;
   http?(request: EmbeddedHttpRequest): EmbeddedHttpResponse | Promise<EmbeddedHttpResponse>;
   stop?(): void | Promise<void>;
