@@ -1,0 +1,58 @@
+/**
+ * Measures a peer beside others. Usage: npm run bench -- sip|http [ROUNDS] [options]
+ * See docs/benchmarks.md.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { httpShape, httpSubjects, httpVersions } from './http.ts';
+import { machineLine, report } from './report.ts';
+import { runRounds } from './rounds.ts';
+import { sipShape, sipSubjects, sipVersions } from './sip.ts';
+
+const usage = `Usage: npm run bench -- sip|http [ROUNDS] [--only TEXT] [--seconds N] [--window N] [--markdown]
+  ROUNDS       rounds, each with every subject in turn; 5
+  --only TEXT  only subjects whose name contains TEXT (may be given again)
+  --seconds N  length of one run after its warm-up; 3
+  --window N   SIP dialogs, or HTTP connections, open at a time; 48
+  --markdown   a line on machine and versions above the tables`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    only: { type: 'string', multiple: true, default: [] },
+    seconds: { type: 'string', default: '3' },
+    window: { type: 'string', default: '48' },
+    markdown: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+const [what, roundsText = '5'] = positionals;
+const rounds = Number(roundsText);
+const seconds = Number(values.seconds);
+const window = Number(values.window);
+const isUsable = rounds >= 1 && seconds > 0 && window >= 1 && Number.isInteger(rounds * window);
+if (values.help || !isUsable || (what !== 'sip' && what !== 'http')) {
+  console.error(usage);
+  process.exit(values.help ? 0 : 2);
+}
+
+const load = { warmupMs: 1_000, measureMs: seconds * 1_000, window };
+const [all, shape, versions] =
+  what === 'sip'
+    ? [sipSubjects(load), sipShape, sipVersions()]
+    : [httpSubjects(load), httpShape, httpVersions()];
+const subjects = all.filter(
+  (subject) => values.only.length === 0 || values.only.some((text) => subject.name.includes(text)),
+);
+const results = await runRounds(subjects, rounds, (line) => {
+  console.error(line);
+});
+const folder = join(import.meta.dirname, 'results');
+mkdirSync(folder, { recursive: true });
+writeFileSync(
+  join(folder, `${what}.json`),
+  `${JSON.stringify({ versions, rounds: results.map((round) => Object.fromEntries(round)) }, null, 1)}\n`,
+);
+if (values.markdown) console.log(`${machineLine(versions)}\n`);
+console.log(report(subjects, results, shape));
