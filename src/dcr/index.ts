@@ -1,2 +1,11 @@
+export { compileRules } from './compile.ts';
+export type { RuleDocument, RuleNode } from './document.ts';
+export { canonicalNumber } from './number.ts';
+export { parseRules } from './parse.ts';
+export type { ParsedRules } from './parse.ts';
+export { createPluginRules, isRulePlugin } from './plugin.ts';
+export type { OnPluginFault, PluginFault, RulePlugin } from './plugin.ts';
+export { fileError, formatRuleError } from './rule-error.ts';
+export type { RuleError } from './rule-error.ts';
 export * from './rules.ts';
 export * from './subject.ts';
