@@ -372,3 +372,94 @@ export const httpStickiness = {
   /** Pseudonym in Via (RFC 9110 section 7.6.3). */
   viaName: 'sailring',
 } as const;
+
+/** The links between peers; docs/link.md says how they act together. */
+export const linkLimits = {
+  /** Frames of one batch sent, and bytes after which a batch leaves before the turn ends. */
+  framesPerBatch: 64,
+  batchBytes: 65_536,
+  /** Frames of one batch accepted; a later version may send larger ones. */
+  framesPerBatchAccepted: 256,
+  /** Largest gRPC message accepted. */
+  messageBytesMax: 262_144,
+  /** Largest SIP message and largest HTTP head handed to a link. */
+  sipMessageBytesMax: 131_072,
+  headBytesMax: 131_072,
+  /** Body bytes in one frame. */
+  dataBytesPerFrame: 32_768,
+  /** Bytes of one lane that the connection has not taken yet. Above it SIP is dropped, HTTP pauses. */
+  laneQueueBytesMax: 1_048_576,
+  /** The same for SIP requests that start something: they yield to those in a dialog. */
+  laneQueueInitialBytesMax: 524_288,
+  /** Flow-control window of a connection that this peer dialled. */
+  connectionWindowBytes: 1_048_576,
+  /** Body bytes of one exchange and direction on their way or refused by the consumer. */
+  exchangeWindowBytes: 262_144,
+  /** Body bytes that a sender which does not pause may leave with the link, per exchange. */
+  exchangeQueueBytesMax: 1_048_576,
+  /** Exchanges open at a time, per link and direction. */
+  exchangesMax: 4_096,
+  /** Calls that have not said yet who they are. */
+  strangersMax: 64,
+  /** From the dial to the peer's hello, and from an accepted call to its hello. */
+  helloTimeoutMs: 2_000,
+  /** Together the time in which a dead connection is found. */
+  keepaliveIntervalMs: 1_000,
+  keepaliveTimeoutMs: 1_000,
+  reconnectBackoffMinMs: 100,
+  reconnectBackoffMaxMs: 2_000,
+  /** How long a peer gets no new work after its link broke. */
+  avoidMs: 2_000,
+} as const;
+
+export const sprayerLimits = {
+  /** UDP clients at one time; the one unused for longest makes room. */
+  clientsMax: 4_096,
+  /** A UDP client is forgotten after this long without a datagram either way. */
+  clientIdleMs: 300_000,
+  clientSweepMs: 5_000,
+  /** Connections of one protocol at one time. */
+  connectionsMax: 16_384,
+  /** Longest wait for a peer to take a connection. */
+  connectTimeoutMs: 1_000,
+  /** Pause between two tries to reach a peer that does not answer. */
+  watchIntervalMs: 250,
+  /** Asked of the system for each UDP socket. */
+  receiveBufferBytes: 1_048_576,
+  /** Tries to find one free port for UDP and TCP alike. */
+  portTriesMax: 8,
+} as const;
+
+export const adminLimits = {
+  connectionsMax: 64,
+  headerBytesMax: 8_192,
+  /** A request must have arrived within this time. */
+  requestTimeoutMs: 5_000,
+  /** An idle connection is closed after this long. */
+  idleTimeoutMs: 5_000,
+} as const;
+
+export const sipSocketLimits = {
+  /** Receive buffer asked of the system for each UDP socket. */
+  udpReceiveBufferBytes: 4_194_304,
+  udpSendBufferBytes: 4_194_304,
+  /** Connections of one TCP listener. */
+  connectionsMax: 10_000,
+  /** Bytes waiting to be sent on one connection; a slower client is cut off. */
+  connectionBacklogBytesMax: 1_048_576,
+  /** A connection without traffic is closed. */
+  connectionIdleMs: 660_000,
+  /** A message that began on a stream must be complete within this time. */
+  partialMessageMs: 32_000,
+  /** How often connections are looked through for the two times above. */
+  sweepIntervalMs: 5_000,
+  /** Time for dialling a client or an upstream application. */
+  connectTimeoutMs: 4_000,
+} as const;
+
+export const upstreamLimits = {
+  /** An upstream SIP server that refused is left alone for this time. */
+  unreachableMs: 1_000,
+  /** Messages that wait while its TCP connection is dialled. */
+  waitingMessagesMax: 1_024,
+} as const;

@@ -27,7 +27,9 @@ export function httpSubject(head: {
 
 function headerOf(headers: HeaderList, name: string): string | undefined {
   const wanted = name.toLowerCase();
-  return headers.find(([candidate]) => candidate.toLowerCase() === wanted)?.[1];
+  const value = headers.find(([candidate]) => candidate.toLowerCase() === wanted)?.[1];
+  // Rules compare with SIP, whose text is UTF-8; the wire's bytes come here one to one as characters.
+  return value === undefined ? undefined : Buffer.from(value, 'latin1').toString('utf8');
 }
 
 /** First query parameter of that name, decoded as HTML forms encode it; undefined when absent. */

@@ -7,8 +7,10 @@ export type InstanceStatus = 'joining' | 'ready' | 'draining' | 'disabled';
 export interface InstanceView {
   readonly name: string;
   readonly status: InstanceStatus;
-  /** `host:port` (IPv6 in brackets) of its SIP listener for the application side; sent-by of our Via. */
+  /** `host:port` (IPv6 in brackets) where its application's SIP responses go; sent-by of our Via. */
   readonly sipInternal: string;
+  /** Transport between that peer and its application, as the Via names it. */
+  readonly sipTransport: 'UDP' | 'TCP';
 }
 
 /** What a peer knows of its cluster: an immutable snapshot, replaced as a whole by `peer.ts`. */

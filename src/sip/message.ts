@@ -243,7 +243,18 @@ export function parseSipMessage(bytes: Buffer): SipParseResult {
   if (startLine === undefined) return { ok: false, fault: 'not-sip' };
   const index = indexHeaders(bytes, lineEnd + 2);
   if (typeof index === 'string') return { ok: false, fault: index };
-  return { ok: true, message: new SipMessage(bytes, startLine, index) };
+  const message = new SipMessage(bytes, startLine, index);
+  const end = endOfBody(message);
+  if (end >= bytes.length) return { ok: true, message };
+  return { ok: true, message: new SipMessage(bytes.subarray(0, end), startLine, index) };
+}
+
+/** RFC 3261 section 18.3: what a datagram holds beyond its Content-Length is cut. */
+function endOfBody(message: SipMessage): number {
+  const line = message.line(HeaderId.contentLength);
+  if (line < 0) return message.bytes.length;
+  const length = message.latin1(line);
+  return /^\d{1,10}$/.test(length) ? message.bodyStart + Number(length) : message.bytes.length;
 }
 
 function readStartLine(bytes: Buffer, start: number, end: number): StartLine | undefined {

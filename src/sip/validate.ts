@@ -117,12 +117,12 @@ function checkLength(message: SipMessage): Refusal | undefined {
   if (next >= 0 && message.latin1(next) !== text) {
     return bad('content-length', 'two different Content-Length values');
   }
-  // RFC 3261 section 18.3: a datagram with less body than it says is an error; what stands beyond is cut.
-  if (Number(text) > message.bytes.length - message.bodyStart) {
-    return bad('content-length', 'body shorter than Content-Length');
-  }
   if (Number(text) > sipLimits.bodyBytesMax) {
     return { status: 513, reason: 'Message Too Large', cause: 'body-too-large' };
+  }
+  // RFC 3261 section 18.3: a datagram with less body than it says is an error.
+  if (Number(text) > message.bytes.length - message.bodyStart) {
+    return bad('content-length', 'body shorter than Content-Length');
   }
   return undefined;
 }

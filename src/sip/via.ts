@@ -20,6 +20,8 @@ export interface Via {
   readonly rportNameEnd: number;
   /** All parameters after sent-by, as written, beginning with `;` or empty. */
   readonly parameters: string;
+  /** Offset of `parameters` in the message. */
+  readonly parametersStart: number;
 }
 
 const protocolPattern = /^SIP\s*\/\s*2\.0\s*\/\s*([A-Za-z0-9-]+)\s+/i;
@@ -49,6 +51,7 @@ export function readVia(bytes: Buffer, start: number, lineEnd: number): Via | un
     rport,
     rportNameEnd: rport === '' ? start + semicolon + bareRport(parameters) : -1,
     parameters,
+    parametersStart: semicolon < 0 ? start + length : start + semicolon,
   };
 }
 

@@ -1,0 +1,30 @@
+/** How a SIP message came in from outside. */
+export interface Arrival {
+  readonly transport: 'UDP' | 'TCP';
+  /** Source address without brackets. */
+  readonly address: string;
+  readonly port: number;
+  /**
+   * Names the flow at its ingress peer, for the answer: listener, and for a stream its connection.
+   * Made of token characters, so that it can stand in a Via parameter.
+   */
+  readonly flow: string;
+}
+
+/** Names under which the outside knows this cluster. */
+export interface SipNames {
+  /** This peer. */
+  readonly self: string;
+  /** `host:port` that Record-Route and Path name: the sprayer's, or the peer's own without one. */
+  readonly publicAddress: string;
+  /** Lower-case `host:port` of every address that is ours: public, aliases, listeners. */
+  readonly own: ReadonlySet<string>;
+}
+
+/** Whether a URI's `host` or `host:port` is one of ours; without a port 5060 is meant. */
+export function isOwn(names: SipNames, hostPort: string): boolean {
+  const lower = hostPort.toLowerCase();
+  if (names.own.has(lower)) return true;
+  const hasPort = /:\d+$/.test(lower);
+  return !hasPort && names.own.has(`${lower}:5060`);
+}

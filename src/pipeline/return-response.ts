@@ -1,0 +1,79 @@
+import { Edits, HeaderId, readVia, viaParameter, type SipMessage, type Via } from '../sip/index.ts';
+import { stampValue, type Stamp, type Stamper } from './stamp.ts';
+
+/** What our Via, on top of a response, says of its way back. */
+export interface ReturnPath {
+  /** Peer that holds the client's flow. */
+  readonly ingressPeer: string;
+  readonly flow: string;
+  readonly stamp: Stamp;
+}
+
+/** Where a response goes once our Via is gone. */
+export interface ResponseTarget {
+  readonly message: Buffer;
+  readonly transport: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/**
+ * Reads the top Via of a response. Only a Via that this cluster signed for this Call-ID counts; a
+ * response without one is none of ours (RFC 3261 section 16.11).
+ */
+export function readReturnPath(response: SipMessage, stamper: Stamper): ReturnPath | undefined {
+  const via = response.topVia;
+  if (via === undefined) return undefined;
+  const ingressPeer = viaParameter(via.parameters, 'felb');
+  const flow = viaParameter(via.parameters, 'connid');
+  const signature = viaParameter(via.parameters, 'besig');
+  if (ingressPeer === undefined || flow === undefined || signature === undefined) return undefined;
+  const stamp = {
+    bekey: viaParameter(via.parameters, 'bekey') ?? '',
+    beroute: viaParameter(via.parameters, 'beroute') ?? '',
+  };
+  const isOurs = stamper.verify('dialog', stampValue(stamp), response.callId, signature);
+  return isOurs ? { ingressPeer, flow, stamp } : undefined;
+}
+
+/**
+ * Takes our Via off a response and reads from the next one where the response goes (RFC 3261
+ * section 18.2.2, RFC 3581). `maddr` is not followed: whoever writes it would choose a third party.
+ *
+ * @returns undefined when no Via is left or it is malformed: the response was meant for us
+ */
+export function popOwnVia(response: SipMessage): ResponseTarget | undefined {
+  const own = response.topVia;
+  const line = response.line(HeaderId.via);
+  if (own === undefined) return undefined;
+  const edits = new Edits(response.bytes);
+  const next =
+    own.end < response.valueEnd(line) ? nextOnLine(response, line, own) : nextLine(response, line);
+  if (next === undefined) return undefined;
+  if (next.start < response.valueEnd(line)) edits.remove(own.start, next.start);
+  else edits.remove(response.lineStart(line), response.lineEnd(line));
+  const rport = Number(next.rport);
+  return {
+    message: edits.toBuffer(),
+    transport: next.transport,
+    address: next.received ?? next.host.replace(/^\[|\]$/g, ''),
+    port: rport > 0 && rport <= 65_535 ? rport : (next.port ?? defaultPort(next.transport)),
+  };
+}
+
+function nextOnLine(response: SipMessage, line: number, own: Via): Via | undefined {
+  let start = own.end + 1;
+  const { bytes } = response;
+  while (start < response.valueEnd(line) && bytes[start]! <= 0x20) start++;
+  return readVia(bytes, start, response.valueEnd(line));
+}
+
+function nextLine(response: SipMessage, line: number): Via | undefined {
+  const next = response.line(HeaderId.via, line + 1);
+  if (next < 0) return undefined;
+  return readVia(response.bytes, response.valueStart(next), response.valueEnd(next));
+}
+
+function defaultPort(transport: string): number {
+  return transport === 'TLS' || transport === 'WSS' ? 5061 : 5060;
+}
