@@ -1,0 +1,77 @@
+/** Which bytes may stand where (RFC 9110 section 5.6.2, RFC 9112 section 3.2, RFC 3986). */
+const tokenBit = 1;
+const valueBit = 2;
+const targetBit = 4;
+const hostBit = 8;
+const visibleBit = 16;
+
+const classes = new Uint8Array(256);
+
+function mark(bit: number, text: string): void {
+  for (const character of text) {
+    const code = character.charCodeAt(0);
+    classes[code] = classes[code]! | bit;
+  }
+}
+
+const alphanumeric = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
+mark(tokenBit, `${alphanumeric}!#$%&'*+-.^_\`|~`);
+// No userinfo, no comma: an authority that two readers could split differently is refused.
+mark(hostBit, `${alphanumeric}-._~%!$&'()*+;=:[]`);
+for (let code = 0; code < 256; code++) {
+  const isControl = (code < 0x20 && code !== 0x09) || code === 0x7f;
+  if (!isControl) classes[code] = classes[code]! | valueBit;
+  if (!isControl && code < 0x7f) classes[code] = classes[code]! | visibleBit;
+  // A fragment never goes on the wire.
+  if (code > 0x20 && code < 0x7f && code !== 0x23) classes[code] = classes[code]! | targetBit;
+}
+
+/** Letters of a method or a header name. */
+export function isTokenByte(byte: number): boolean {
+  return (classes[byte]! & tokenBit) !== 0;
+}
+
+/** Everything that may stand in a header value: no control character but the tab. */
+export function isValueByte(byte: number): boolean {
+  return (classes[byte]! & valueBit) !== 0;
+}
+
+/** Visible ASCII without `#`. */
+export function isTargetByte(byte: number): boolean {
+  return (classes[byte]! & targetBit) !== 0;
+}
+
+/** ASCII without control characters, blanks included: chunk extensions. */
+export function isVisibleByte(byte: number): boolean {
+  return (classes[byte]! & visibleBit) !== 0;
+}
+
+/** Whether the text may be the value of Host: `host[:port]` or empty. */
+export function isAuthority(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    if ((classes[text.charCodeAt(at)]! & hostBit) === 0) return false;
+  }
+  return true;
+}
+
+/** Whether the text may be written as a header name or a method. */
+export function isToken(text: string): boolean {
+  if (text.length === 0) return false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code > 0xff || (classes[code]! & tokenBit) === 0) return false;
+  }
+  return true;
+}
+
+/**
+ * Whether the text may be written as a header value or a reason phrase. Characters above U+00FF are
+ * refused: cut down to one byte they could become a line feed.
+ */
+export function isHeaderValue(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code > 0xff || (classes[code]! & valueBit) === 0) return false;
+  }
+  return true;
+}

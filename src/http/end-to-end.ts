@@ -1,0 +1,93 @@
+import type { HeaderList } from './exchange.ts';
+import type { Field } from './field.ts';
+
+/** Headers of one hop (RFC 9110 section 7.6.1), and framing, which every hop makes anew. */
+const hopByHop: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+  'content-length',
+]);
+
+/**
+ * Never removed because a client names them in Connection: without them the request would mean
+ * something else.
+ */
+const protectedNames: ReadonlySet<string> = new Set(['host', 'cookie', 'authorization']);
+
+/** Trailers that must not change how a message is framed, routed or trusted (RFC 9110 section 6.5.1). */
+const neverTrailers: ReadonlySet<string> = new Set([
+  'host',
+  'cookie',
+  'set-cookie',
+  'authorization',
+  'proxy-authorization',
+  'content-encoding',
+  'content-type',
+  'content-range',
+  'cache-control',
+  'expect',
+  'max-forwards',
+  'forwarded',
+  'trailer',
+]);
+
+/** Whether only peers and trusted proxies may write this header. @param lower in lower case */
+function isInternalRequestHeader(lower: string): boolean {
+  switch (lower.charCodeAt(0)) {
+    case 0x70:
+      // `Proxy` itself becomes HTTP_PROXY in CGI programs.
+      return lower.startsWith('proxy-') || lower === 'proxy';
+    case 0x78:
+      return lower.startsWith('x-forwarded-');
+    case 0x66:
+      return lower === 'forwarded';
+    default:
+      return false;
+  }
+}
+
+/** A request's headers without those of one hop and without those that only peers may write. */
+export function endToEndRequestHeaders(
+  headers: HeaderList,
+  connectionOptions: readonly string[],
+): Field[] {
+  const kept: Field[] = [];
+  for (const field of headers) {
+    const lower = field[0].toLowerCase();
+    if (!isHopByHop(lower, connectionOptions) && !isInternalRequestHeader(lower)) kept.push(field);
+  }
+  return kept;
+}
+
+/** A response's headers without those of one hop and without the marks between peers. */
+export function endToEndResponseHeaders(
+  headers: HeaderList,
+  connectionOptions: readonly string[],
+): Field[] {
+  const kept: Field[] = [];
+  for (const field of headers) {
+    const lower = field[0].toLowerCase();
+    const isMark = lower === 'proxy-bekey' || lower === 'proxy-beroute';
+    if (!isMark && !isHopByHop(lower, connectionOptions)) kept.push(field);
+  }
+  return kept;
+}
+
+/** Trailers that may go on. */
+export function endToEndTrailers(trailers: HeaderList): HeaderList {
+  if (trailers.length === 0) return trailers;
+  return trailers.filter(([name]) => {
+    const lower = name.toLowerCase();
+    return !hopByHop.has(lower) && !neverTrailers.has(lower) && !isInternalRequestHeader(lower);
+  });
+}
+
+function isHopByHop(lower: string, connectionOptions: readonly string[]): boolean {
+  if (hopByHop.has(lower)) return true;
+  if (connectionOptions.length === 0 || protectedNames.has(lower)) return false;
+  return connectionOptions.includes(lower);
+}

@@ -1,0 +1,85 @@
+import { httpLimits } from '../config/defaults.ts';
+
+/**
+ * Joins the small writes of one turn (a head, a chunk's size, a short body) into one. The caller
+ * says when a turn ends, because this room has no clock of its own.
+ */
+export class GatheredOutput {
+  readonly #write: (bytes: Uint8Array) => void;
+  readonly #whenTurnEnds: (flush: () => void) => void;
+  readonly #flushLater = (): void => {
+    this.#isScheduled = false;
+    this.flush();
+  };
+  #pieces: (string | Uint8Array)[] = [];
+  #bytes = 0;
+  #isScheduled = false;
+
+  /**
+   * @param write takes the joined bytes
+   * @param whenTurnEnds calls its argument soon, when the running callback has ended
+   */
+  constructor(write: (bytes: Uint8Array) => void, whenTurnEnds: (flush: () => void) => void) {
+    this.#write = write;
+    this.#whenTurnEnds = whenTurnEnds;
+  }
+
+  /** Bytes that wait for the turn's end. */
+  get pendingBytes(): number {
+    return this.#bytes;
+  }
+
+  /** Adds characters, one byte each. */
+  text(latin1: string): void {
+    this.#add(latin1, latin1.length);
+  }
+
+  /** Adds bytes; they must not change afterwards. */
+  bytes(chunk: Uint8Array): void {
+    if (chunk.length > 0) this.#add(chunk, chunk.length);
+  }
+
+  /** Writes what has gathered. */
+  flush(): void {
+    if (this.#bytes === 0) return;
+    const pieces = this.#pieces;
+    const [only] = pieces;
+    const bytes =
+      pieces.length === 1 && typeof only === 'object' ? only : join(pieces, this.#bytes);
+    this.#pieces = [];
+    this.#bytes = 0;
+    this.#write(bytes);
+  }
+
+  /** Forgets what has gathered. */
+  clear(): void {
+    this.#pieces = [];
+    this.#bytes = 0;
+  }
+
+  #add(piece: string | Uint8Array, bytes: number): void {
+    if (this.#bytes + bytes > httpLimits.gatheredBytesMax) this.flush();
+    this.#pieces.push(piece);
+    this.#bytes += bytes;
+    if (bytes > httpLimits.gatheredBytesMax) {
+      this.flush();
+    } else if (!this.#isScheduled) {
+      this.#isScheduled = true;
+      this.#whenTurnEnds(this.#flushLater);
+    }
+  }
+}
+
+function join(pieces: readonly (string | Uint8Array)[], bytes: number): Buffer {
+  const joined = Buffer.allocUnsafe(bytes);
+  let at = 0;
+  for (const piece of pieces) {
+    if (typeof piece === 'string') {
+      at += joined.write(piece, at, 'latin1');
+    } else {
+      joined.set(piece, at);
+      at += piece.length;
+    }
+  }
+  return joined;
+}
