@@ -1,6 +1,6 @@
 /** Who may import whom. The pure rooms stay pure; only `peer.ts` knows every room. See CONTRIBUTING. */
 const pure = ['sip', 'http', 'dcr', 'ring', 'gossip', 'cluster'];
-const ioRooms = ['sip', 'http', 'link', 'gossip', 'application', 'dns', 'sprayer'];
+const ioRooms = ['sip', 'http', 'link', 'gossip', 'application', 'dns', 'rules', 'sprayer'];
 
 /** Which pure rooms an io room adapts, beside pipeline and config. */
 const adapts = {
@@ -10,6 +10,7 @@ const adapts = {
   gossip: ['gossip'],
   application: ['sip', 'http'],
   dns: ['dcr'],
+  rules: ['dcr'],
   sprayer: [],
 };
 
@@ -79,7 +80,7 @@ module.exports = {
       name: 'cli-uses-tools-not-rooms',
       severity: 'error',
       from: { path: '^src/cli/' },
-      to: { path: '^src/(io|gossip)/', pathNot: '^src/io/(sprayer|dns)/' },
+      to: { path: '^src/(io|gossip)/', pathNot: '^src/io/(sprayer|dns|rules)/' },
     },
     {
       name: 'demo-uses-the-public-application-interface',

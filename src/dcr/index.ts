@@ -1,6 +1,6 @@
 export { compileRules } from './compile.ts';
 export type { RuleDocument, RuleNode } from './document.ts';
-export { canonicalNumber } from './number.ts';
+export { canonicalNumber, unresolvedNumbers } from './number.ts';
 export { parseRules } from './parse.ts';
 export type { ParsedRules } from './parse.ts';
 export { createPluginRules, isRulePlugin } from './plugin.ts';

@@ -1,3 +1,8 @@
+import type { NumberResolver } from './rules.ts';
+
+/** Without ENUM a number stands for itself. */
+export const unresolvedNumbers: NumberResolver = { resolve: (number) => number };
+
 /**
  * Canonical form of a telephone number: visual separators (RFC 3966 section 5.1.1) and parameters
  * dropped, so that all ways of writing it give one key.

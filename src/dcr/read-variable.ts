@@ -139,7 +139,7 @@ function readUri(text: string, part: UriPart | undefined, resolution: Resolution
 
 function readResolved(text: string, part: ResolvedPart, resolution: Resolution): Value {
   const address = nameAddrOf(text, resolution);
-  return address === undefined ? null : resolution.uri(address.uri, part);
+  return address === undefined ? null : resolution.uri(address.uri, part, address.parameters);
 }
 
 /**

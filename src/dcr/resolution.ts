@@ -21,12 +21,17 @@ export class Resolution {
     this.tools = tools;
   }
 
-  /** Resolves the text of a URI. */
-  uri(text: string, part: ResolvedPart): Value {
+  /**
+   * Resolves the text of a URI.
+   *
+   * @param outside parameters behind a URI without angle brackets: in headers they belong to the
+   *   header, but `user=phone` can only have meant the URI
+   */
+  uri(text: string, part: ResolvedPart, outside: UriParts['parameters'] = []): Value {
     const parts = this.tools.uris.uri(text);
     if (parts === undefined) return null;
     if (parts.scheme === 'tel') return this.#number(parts.user ?? '', part);
-    if (isPhone(parts)) {
+    if (isPhone(parts.parameters) || isPhone(outside)) {
       const number = canonicalNumber(parts.user ?? '');
       if (number !== undefined) return this.#number(number, part);
     }
@@ -57,8 +62,8 @@ export class Resolution {
 }
 
 /** `user=phone` marks a SIP URI whose user part is a number (RFC 3261 section 19.1.1). */
-function isPhone(parts: UriParts): boolean {
-  for (const [name, value] of parts.parameters) {
+function isPhone(parameters: UriParts['parameters']): boolean {
+  for (const [name, value] of parameters) {
     if (name.toLowerCase() === 'user') return value.toLowerCase() === 'phone';
   }
   return false;

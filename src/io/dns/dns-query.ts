@@ -1,0 +1,117 @@
+import { randomInt } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { getServers } from 'node:dns';
+import { connect, isIPv6 } from 'node:net';
+import { decodeNaptrReply, encodeNaptrQuery } from './dns-message.ts';
+import type { DnsReply } from './dns-message.ts';
+import type { NaptrAnswer, QueryNaptr } from './enum.ts';
+
+export interface DnsServer {
+  readonly host: string;
+  readonly port: number;
+}
+
+type Wire = (
+  query: Buffer,
+  server: DnsServer,
+  read: Read,
+  signal: AbortSignal,
+) => Promise<DnsReply>;
+type Read = (bytes: Buffer) => DnsReply;
+
+/**
+ * Asks DNS servers for NAPTR records, over UDP and, when the answer does not fit, TCP. Node's own
+ * resolver does not tell the TTL of such records, and answers must not be kept beyond it. A server
+ * that refuses makes room for the next; a silent one is left when the next has its share of time.
+ *
+ * @param servers `host`, `host:port` or `[v6]:port`; default those of the system
+ * @param stepMs after this time without an answer the next server is asked as well
+ */
+export function createNaptrQuery(servers: readonly string[], stepMs: number): QueryNaptr {
+  const parsed = (servers.length === 0 ? getServers() : servers).map(parseDnsServer);
+  return async (name, signal) => {
+    const stop = new AbortController();
+    const either = AbortSignal.any([signal, stop.signal]);
+    const attempts = parsed.map(async (server, index) => {
+      await delay(index * stepMs, either);
+      return ask(name, server, either);
+    });
+    try {
+      return await Promise.any(attempts);
+    } finally {
+      stop.abort();
+    }
+  };
+}
+
+/** Reads `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address; the port is 53 by default. */
+export function parseDnsServer(text: string): DnsServer {
+  if (isIPv6(text)) return { host: text, port: 53 };
+  const parts = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(text);
+  const host = parts?.[1] ?? parts?.[2];
+  if (host === undefined) throw new Error(`"${text}" is no DNS server; expected host:port`);
+  return { host, port: Number(parts?.[3] ?? 53) };
+}
+
+async function ask(name: string, server: DnsServer, signal: AbortSignal): Promise<NaptrAnswer> {
+  // A random id on a random port is what guards a query against forged answers (RFC 5452).
+  const id = randomInt(0x1_0000);
+  const query = encodeNaptrQuery(id, name);
+  const read: Read = (bytes) => decodeNaptrReply(bytes, id, name);
+  let reply = await overUdp(query, server, read, signal);
+  if (reply.kind === 'truncated') reply = await overTcp(query, server, read, signal);
+  if (reply.kind === 'answer') return reply.answer;
+  throw new Error(`${server.host} gave no answer: ${reply.kind}`);
+}
+
+const overUdp: Wire = (query, server, read, signal) =>
+  new Promise((resolve, reject) => {
+    const socket = createSocket({ type: isIPv6(server.host) ? 'udp6' : 'udp4', signal });
+    socket.on('error', (error) => {
+      socket.close();
+      reject(error);
+    });
+    socket.on('close', () => {
+      reject(new Error('closed'));
+    });
+    socket.on('message', (bytes) => {
+      const reply = read(bytes);
+      if (reply.kind === 'foreign') return;
+      resolve(reply);
+      socket.close();
+    });
+    // Connected, so that the kernel drops what other addresses send.
+    socket.connect(server.port, server.host, () => {
+      socket.send(query);
+    });
+  });
+
+const overTcp: Wire = (query, server, read, signal) =>
+  new Promise((resolve, reject) => {
+    const socket = connect({ port: server.port, host: server.host, signal });
+    let received = Buffer.alloc(0);
+    socket.on('error', reject);
+    socket.on('close', () => {
+      reject(new Error('closed'));
+    });
+    socket.on('data', (chunk) => {
+      received = Buffer.concat([received, chunk]);
+      if (received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return;
+      resolve(read(received.subarray(2, 2 + received.readUInt16BE(0))));
+      socket.destroy();
+    });
+    const length = Buffer.alloc(2);
+    length.writeUInt16BE(query.length);
+    socket.write(Buffer.concat([length, query]));
+  });
+
+function delay(delayMs: number, signal: AbortSignal): Promise<void> {
+  if (delayMs === 0) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, delayMs);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      reject(new Error('stopped'));
+    });
+  });
+}

@@ -1,0 +1,6 @@
+export { createNaptrQuery, parseDnsServer } from './dns-query.ts';
+export type { DnsServer } from './dns-query.ts';
+export { EnumResolver } from './enum.ts';
+export type { EnumClock, EnumOptions, NaptrAnswer, QueryNaptr } from './enum.ts';
+export { chooseSipUri } from './naptr.ts';
+export type { NaptrRecord } from './naptr.ts';
