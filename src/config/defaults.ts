@@ -353,20 +353,6 @@ export const httpStickiness = {
   bekeyCookie: 'BEKEY',
   berouteCookie: 'BEROUTE',
   cookieAttributes: 'Path=/; HttpOnly; SameSite=Lax',
-  /** A response that sets one of these has made a session. */
-  sessionCookies: [
-    'JSESSIONID',
-    'connect.sid',
-    'PHPSESSID',
-    'SESSION',
-    'session',
-    'sessionid',
-    'sid',
-    '_session_id',
-    'ASP.NET_SessionId',
-    '.AspNetCore.Session',
-    'laravel_session',
-  ],
   /** Told to the client with 503. */
   retryAfterSeconds: 2,
   /** Pseudonym in Via (RFC 9110 section 7.6.3). */
@@ -463,3 +449,18 @@ export const upstreamLimits = {
   /** Messages that wait while its TCP connection is dialled. */
   waitingMessagesMax: 1_024,
 } as const;
+
+/** A response that sets one of these cookies has made a session. */
+export const httpSessionCookies: readonly string[] = [
+  'JSESSIONID',
+  'connect.sid',
+  'PHPSESSID',
+  'SESSION',
+  'session',
+  'sessionid',
+  'sid',
+  '_session_id',
+  'ASP.NET_SessionId',
+  '.AspNetCore.Session',
+  'laravel_session',
+];
