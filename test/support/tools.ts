@@ -3,20 +3,42 @@ import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
 
+/** nginx forwards UDP and TCP only with this module. */
+export const nginxStreamModule = '/usr/lib/nginx/modules/ngx_stream_module.so';
+
+export type ToolName =
+  | 'curl'
+  | 'docker-compose'
+  | 'gcc'
+  | 'haproxy'
+  | 'kamailio'
+  | 'nginx'
+  | 'nginx-stream'
+  | 'sipp'
+  | 'sipsak'
+  | 'wrk';
+
+interface Tool {
+  readonly debian: string;
+  /** How the program tells its version. */
+  readonly version?: readonly string[];
+  /** What shows that it is there, where it is no program. */
+  readonly file?: string;
+}
+
 /** Programs that some tests need beside Node and npm, and the Debian package of each. */
-const tools = {
+const tools: Readonly<Record<ToolName, Tool>> = {
   curl: { debian: 'curl', version: ['--version'] },
   'docker-compose': { debian: 'docker-compose', version: ['version', '--short'] },
   gcc: { debian: 'gcc', version: ['--version'] },
   haproxy: { debian: 'haproxy', version: ['-v'] },
   kamailio: { debian: 'kamailio', version: ['-v'] },
   nginx: { debian: 'nginx-light', version: ['-v'] },
+  'nginx-stream': { debian: 'libnginx-mod-stream', file: nginxStreamModule },
   sipp: { debian: 'sip-tester', version: ['-v'] },
   sipsak: { debian: 'sipsak', version: ['-V'] },
   wrk: { debian: 'wrk', version: ['-v'] },
-} as const;
-
-export type ToolName = keyof typeof tools;
+};
 
 /**
  * Whether a test that needs `name` can run. Where the program is missing the test is skipped with a
@@ -33,8 +55,10 @@ export function requireTool(name: ToolName, t: TestContext): boolean {
   return false;
 }
 
-/** Absolute path of a program, or undefined. The sbin folders are searched even when PATH lacks them. */
+/** Absolute path of a program or module, or undefined. The sbin folders are searched even when PATH lacks them. */
 export function findTool(name: ToolName): string | undefined {
+  const { file } = tools[name];
+  if (file !== undefined) return existsSync(file) ? file : undefined;
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
   return folders
     .filter((folder) => folder !== '')
@@ -45,10 +69,11 @@ export function findTool(name: ToolName): string | undefined {
 /** First line that the program prints about its version, for the report of a test or a measurement. */
 export function toolVersion(name: ToolName): string | undefined {
   const path = findTool(name);
-  if (path === undefined) return undefined;
+  const { version } = tools[name];
+  if (path === undefined || version === undefined) return undefined;
   // Some print it on stderr, and some end with an exit code of their own.
   const shell = '"$@" 2>&1 || true';
-  const text = execFileSync('sh', ['-c', shell, 'sh', path, ...tools[name].version], {
+  const text = execFileSync('sh', ['-c', shell, 'sh', path, ...version], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
   });
