@@ -1,0 +1,3 @@
+export { AdminServer } from './server.ts';
+export type { AuditLog } from './server.ts';
+export type { AdminSource, MemberStatus, PeerStatus } from './status.ts';

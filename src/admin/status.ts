@@ -1,0 +1,42 @@
+import type { Counters } from '../pipeline/counters.ts';
+
+/** One member of the cluster as this peer sees it, itself included. */
+export interface MemberStatus {
+  readonly name: string;
+  /** What gossip says of the process. */
+  readonly state: 'alive' | 'suspect' | 'dead' | 'left';
+  /** `host:port` of its gossip. */
+  readonly address: string;
+  /** What its instance says of itself; undefined when it has not said anything yet. */
+  readonly status: 'joining' | 'ready' | 'draining' | 'disabled' | undefined;
+  readonly weight: number;
+}
+
+/** What a peer tells of itself and of the cluster as it sees it. */
+export interface PeerStatus {
+  readonly name: string;
+  readonly state: 'joining' | 'ready' | 'draining';
+  readonly members: readonly MemberStatus[];
+  readonly ring: {
+    readonly version: string;
+    readonly members: readonly { readonly name: string; readonly weight: number }[];
+  };
+  /** `host:port` of what the peer listens on, by name. */
+  readonly addresses: Readonly<Record<string, unknown>>;
+}
+
+/** What the admin server shows and does; given by `peer.ts`. */
+export interface AdminSource {
+  status(): PeerStatus;
+  readonly counters: Counters;
+  /** Begins to drain; again is harmless. */
+  drain(): void;
+}
+
+/** Why the peer should get no new work; empty when it is ready. */
+export function unreadyReasons(status: PeerStatus): string[] {
+  const reasons: string[] = [];
+  if (status.state !== 'ready') reasons.push(`the peer is ${status.state}`);
+  if (status.ring.members.length === 0) reasons.push('the ring is empty');
+  return reasons;
+}

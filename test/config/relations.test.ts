@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parse, stringify } from 'yaml';
+import type { ConfigWorld } from '../../src/config/index.ts';
+import { parseConfig } from '../../src/config/index.ts';
+
+const world: ConfigWorld = { hostname: 'test', env: {}, readFile: () => new Uint8Array() };
+const keys = 'stamps: { keys: [{ id: a, secret: 0123456789abcdef }] }';
+const demo = 'application: { kind: embedded, module: demo }';
+const udp = 'sip: { listeners: [{ transport: udp }] }';
+
+function problemsOf(...parts: string[]): string[] {
+  const result = parseConfig(parts.join('\n'), 'peer.yaml', world);
+  if (result.ok) return [];
+  return result.problems.map(({ line, column, message }) => `${line}:${column} ${message}`);
+}
+
+/** The parts that must be refused, why, and a change that mends it. */
+const relations: readonly (readonly [string, readonly string[], string, string])[] = [
+  [
+    'gossip off loopback',
+    [udp, demo, keys, 'gossip: { listen: { address: 192.0.2.1 } }'],
+    '4:30 gossip on 192.0.2.1 would be open to the network without encryption',
+    'gossip: { insecure: true }',
+  ],
+  [
+    'gossip on every address without advertise',
+    [udp, demo, keys, 'gossip: { insecure: true, listen: { address: 0.0.0.0 } }'],
+    '4:46 0.0.0.0 is no address that other peers can use',
+    'gossip: { advertise: "192.0.2.1:7946" }',
+  ],
+  [
+    'never alone, but nobody to find',
+    [udp, demo, keys, 'gossip: { allowAlone: false }'],
+    '4:23 a peer without seeds that may not be alone never becomes ready',
+    'gossip: { seeds: ["127.0.0.1:7956"] }',
+  ],
+  [
+    'links off loopback without TLS',
+    [udp, demo, keys, 'link: { listen: { address: "2001:db8::1" } }'],
+    '4:28 links on 2001:db8::1 without TLS would let anyone inject requests',
+    'link: { tls: { certificate: a, key: b, ca: c } }',
+  ],
+  [
+    'links on every address without advertise',
+    [udp, demo, keys, 'link: { insecure: true, listen: { address: "::" } }'],
+    '4:44 :: is no address that other peers can use',
+    'link: { advertise: "peer-1:7947" }',
+  ],
+  [
+    'SIP off loopback without stamp keys',
+    ['sip: { listeners: [{ transport: udp, address: 192.0.2.1 }] }', demo, 'stamps: {}'],
+    '3:9 sip.listeners[0] is off loopback, but no stamp keys are configured',
+    keys,
+  ],
+  [
+    'seeds without stamp keys',
+    [udp, demo, 'gossip: { seeds: ["127.0.0.1:7956"] }', 'stamps: { keys: [] }'],
+    '4:11 this peer joins others, but no stamp keys are configured',
+    keys,
+  ],
+  [
+    'one key id twice',
+    [
+      udp,
+      demo,
+      'stamps: { keys: [{ id: a, secret: 0123456789abcdef }, { id: a, secret: fedcba9876543210 }] }',
+    ],
+    '3:61 a second stamp key has the id "a"',
+    'stamps: { keys: [{ id: b }] }',
+  ],
+  [
+    'SIP on every address without public address',
+    ['sip: { listeners: [{ transport: udp, address: 0.0.0.0 }] }', demo, keys],
+    '1:47 0.0.0.0 is no address that clients can send to',
+    'sip: { publicAddress: "sip.example.com:5060" }',
+  ],
+  [
+    'answers to every address',
+    ['sip: { listeners: [{ transport: udp }], internal: { address: 0.0.0.0 } }', demo, keys],
+    '1:62 0.0.0.0 is no address that an application can answer to',
+    'sip: { internal: { address: 192.0.2.1 } }',
+  ],
+  [
+    'a context root twice',
+    [udp, demo, 'http: { contextRoots: [{ path: /a, kind: web }, { path: /a, kind: converged }] }'],
+    '3:57 the context root /a is listed twice',
+    'http: { contextRoots: [{ path: /b }] }',
+  ],
+  [
+    'SameSite=None without Secure',
+    [udp, demo, 'http: { cookies: { sameSite: None } }'],
+    '3:30 browsers refuse cookies with SameSite=None that are not Secure',
+    'http: { cookies: { secure: true } }',
+  ],
+  [
+    'two cookies of one name',
+    [udp, demo, 'http: { cookies: { beroute: BEKEY } }'],
+    '3:29 two cookies would have the name BEKEY',
+    'http: { cookies: { beroute: OTHER } }',
+  ],
+  [
+    'a stamp under the name of the session cookie',
+    [udp, demo, 'http: { cookies: { bekey: JSESSIONID } }'],
+    '3:27 two cookies would have the name JSESSIONID',
+    'http: { cookies: { sessionCookies: [SID] } }',
+  ],
+  [
+    'nowhere to listen',
+    [demo],
+    '1:1 neither sip.listeners nor http.listeners names an address',
+    udp,
+  ],
+  [
+    'an upstream without servers',
+    [udp, 'application: { kind: upstream }'],
+    '2:14 an upstream application needs a SIP server, an HTTP server or both',
+    'application: { sip: { host: 127.0.0.1, port: 5080 } }',
+  ],
+  [
+    'HTTP that nobody serves',
+    [
+      'http: { listeners: [{}] }',
+      'application: { kind: upstream, sip: { host: 127.0.0.1, port: 5080 } }',
+    ],
+    '1:20 http.listeners take requests that no application serves',
+    'application: { http: { host: localhost, port: 8081 } }',
+  ],
+  [
+    'SIP that nobody serves',
+    [udp, 'application: { kind: upstream, http: { host: 127.0.0.1, port: 8081 } }'],
+    '1:19 sip.listeners take requests that no application serves',
+    'application: { sip: { host: 127.0.0.1, port: 5080 } }',
+  ],
+  [
+    'an upstream that cannot answer',
+    [udp, 'application: { kind: upstream, sip: { host: app.example.com } }'],
+    '2:45 app.example.com cannot answer to 127.0.0.1',
+    'sip: { internal: { address: 192.0.2.1 } }\nstamps: { keys: [{ id: a, secret: 0123456789abcdef }] }',
+  ],
+  [
+    'an upstream for SIP that is the peer itself',
+    [udp, 'application: { kind: upstream, sip: { host: localhost, port: 5060 } }'],
+    '2:62 the application at localhost:5060 would be this peer itself',
+    'application: { sip: { port: 5080 } }',
+  ],
+  [
+    'an upstream for HTTP that is the peer itself',
+    [
+      'http: { listeners: [{}] }',
+      'application: { kind: upstream, http: { host: 127.0.0.1, port: 8080 } }',
+    ],
+    '2:63 the application at 127.0.0.1:8080 would be this peer itself',
+    'application: { http: { port: 8081 } }',
+  ],
+  [
+    'an admin server open to the network',
+    [udp, demo, 'admin: { listen: { address: 0.0.0.0 } }'],
+    '3:29 the admin server on 0.0.0.0 would be open to the network',
+    'admin: { token: a-token-of-enough-length }',
+  ],
+  [
+    'one port twice',
+    [udp, demo, 'admin: { listen: { port: 7947 } }'],
+    '3:26 admin.listen and link.listen both want port 7947',
+    'admin: { listen: { port: 7948 } }',
+  ],
+  [
+    'one port twice, once on every address',
+    [
+      'sip: { publicAddress: "a:1", listeners: [{ transport: tcp, address: 0.0.0.0, port: 7948 }] }',
+      demo,
+      keys,
+    ],
+    '1:1 admin.listen and sip.listeners[0] both want port 7948',
+    'admin: { listen: { port: 7949 } }',
+  ],
+];
+
+describe('keys that do not go together are refused at their place:', () => {
+  for (const [name, parts, problem, remedy] of relations) {
+    it(name, () => {
+      const problems = problemsOf(...parts);
+      const [expected, found] =
+        name === 'one port twice, once on every address'
+          ? [problem.replace(/^\S+ /u, ''), problems.map((line) => line.replace(/^\S+ /u, ''))]
+          : [problem, problems];
+      assert.deepEqual(found, [expected]);
+    });
+
+    it(`${name}: mended`, () => {
+      const mended = merge(parse(parts.join('\n')), parse(remedy));
+      assert.deepEqual(problemsOf(stringify(mended)), []);
+    });
+  }
+
+  it('UDP and TCP may share a port', () => {
+    const text = 'sip: { listeners: [{ transport: udp }, { transport: tcp }] }';
+    assert.deepEqual(problemsOf(text, demo), []);
+  });
+});
+
+/** Lays `change` over `value`; lists go by index. */
+function merge(value: unknown, change: unknown): unknown {
+  if (Array.isArray(value) && Array.isArray(change) && value.length > 0)
+    return value.map((item: unknown, at) =>
+      at === value.length - 1 ? merge(item, change[0]) : item,
+    );
+  if (typeof value !== 'object' || typeof change !== 'object' || Array.isArray(value))
+    return change;
+  const merged: Record<string, unknown> = { ...value };
+  for (const [key, item] of Object.entries(change ?? {})) merged[key] = merge(merged[key], item);
+  return merged;
+}
