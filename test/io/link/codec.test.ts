@@ -246,7 +246,7 @@ describe('the codec of a link', () => {
         });
         assert.deepEqual(plain(read), plain(all.map((item) => complete(toMessage(item)))));
       }),
-      { numRuns: 150 },
+      { numRuns: 50 },
     );
   });
 
@@ -260,7 +260,7 @@ describe('the codec of a link', () => {
         assert.equal(new BatchDecoder(sink, 80).decode(batch), all.length);
         assert.deepEqual(plain(sink.frames), plain(all));
       }),
-      { numRuns: 150 },
+      { numRuns: 50 },
     );
   });
 
@@ -272,7 +272,7 @@ describe('the codec of a link', () => {
         for (const batch of encode(all, batchBytes)) assert.ok(Number(decoder.decode(batch)) > 0);
         assert.deepEqual(plain(sink.frames), plain(all));
       }),
-      { numRuns: 150 },
+      { numRuns: 50 },
     );
   });
 

@@ -1,0 +1,200 @@
+import type { Buffer } from 'node:buffer';
+import { Client, Metadata, status } from '@grpc/grpc-js';
+import type { ChannelCredentials, ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
+import { AskedExchanges } from './exchanges.ts';
+import type { HelloFrame, LaneKind } from './frame.ts';
+import { laneKinds } from './frame.ts';
+import { checkHello } from './hello.ts';
+import { Lane } from './lane.ts';
+import type { Greeting, LaneContext } from './lane.ts';
+import type { LinkPeer } from './link.ts';
+import { clientOptions, relayMethod } from './service.ts';
+
+/** Why a connection ended. */
+export type ConnectionEnd =
+  /** Nobody answered, or the connection broke. */
+  | 'unreachable'
+  /** The peer does not want us (yet): it may not know this member. */
+  | 'refused'
+  /** The peer is not the one we want. */
+  | 'wrong_peer'
+  | 'violation'
+  /** The peer ended the lanes in order. */
+  | 'left'
+  /** This side ended it. */
+  | 'closed';
+
+export interface ConnectionEvents {
+  /** Both lanes are greeted. */
+  up(): void;
+  goodbye(): void;
+  /** Called once, at the latest after `close`. */
+  ended(reason: ConnectionEnd, wasUp: boolean): void;
+}
+
+type Call = ClientDuplexStream<Buffer, Buffer>;
+
+/** One connection to a peer, from the dial to its end: a SIP lane and an HTTP lane. */
+export class Connection {
+  readonly #context: LaneContext;
+  readonly #peer: LinkPeer;
+  readonly #events: ConnectionEvents;
+  readonly #client: Client;
+  readonly #calls: Call[] = [];
+  readonly #lanes = new Map<LaneKind, Lane>();
+  readonly #helloTimer: NodeJS.Timeout;
+  readonly #onExchangeClosed: () => void;
+  #exchanges: AskedExchanges | undefined;
+  #epoch = 0;
+  #isUp = false;
+  #isEnded = false;
+
+  constructor(
+    context: LaneContext,
+    peer: LinkPeer,
+    credentials: ChannelCredentials,
+    events: ConnectionEvents,
+    onExchangeClosed: () => void,
+  ) {
+    this.#context = context;
+    this.#peer = peer;
+    this.#events = events;
+    this.#onExchangeClosed = onExchangeClosed;
+    this.#client = new Client(peer.address, credentials, clientOptions(context.limits));
+    for (const kind of laneKinds) this.#openLane(kind);
+    this.#helloTimer = setTimeout(() => {
+      this.#end('unreachable');
+    }, context.limits.helloTimeoutMs);
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  /** Start epoch that the peer told; 0 before its hello. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get sip(): Lane | undefined {
+    return this.#isUp ? this.#lanes.get('sip') : undefined;
+  }
+
+  get exchanges(): AskedExchanges | undefined {
+    return this.#isUp ? this.#exchanges : undefined;
+  }
+
+  /** Sends what waits, then ends the lanes and the connection. */
+  close(): void {
+    for (const lane of this.#lanes.values()) lane.outbox.flush();
+    this.#end('closed');
+  }
+
+  #openLane(kind: LaneKind): void {
+    const { path, requestSerialize, responseDeserialize } = relayMethod;
+    const call: Call = this.#client.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      new Metadata(),
+    );
+    const lane: Lane = new Lane(
+      { write: (batch, done) => call.write(batch, done) },
+      this.#context,
+      {
+        hello: (hello) => this.#greeted(kind, lane, hello),
+        goodbye: () => {
+          this.#events.goodbye();
+        },
+        violated: () => {
+          this.#end('violation');
+        },
+      },
+    );
+    this.#calls.push(call);
+    this.#lanes.set(kind, lane);
+    call.on('data', (batch: Buffer) => {
+      lane.receive(batch);
+    });
+    call.on('error', (error: ServiceError) => {
+      this.#end(endOf(error));
+    });
+    call.on('end', () => {
+      this.#callEnded(call);
+    });
+    lane.sendHello(kind);
+  }
+
+  /** The stream's end comes before its status: only the status tells an orderly end from a break. */
+  #callEnded(call: Call): void {
+    call.once('status', (given: { code: status }) => {
+      this.#end(given.code === status.OK ? 'left' : endOf(given));
+    });
+  }
+
+  #greeted(kind: LaneKind, lane: Lane, hello: HelloFrame): Greeting | undefined {
+    const fault = checkHello(hello, this.#context.cluster, this.#peer, () => true);
+    if (fault !== undefined || hello.lane !== kind) {
+      this.#context.counters.count('link_refusals', fault ?? 'bad_hello');
+      this.#end('wrong_peer');
+      return undefined;
+    }
+    this.#epoch = hello.epoch;
+    const greeting = this.#greeting(kind, lane, hello);
+    const waiting = [...this.#lanes.values()].some(
+      (other) => other !== lane && other.greeting === undefined,
+    );
+    // The lane has its greeting only when this call returns.
+    if (!waiting)
+      queueMicrotask(() => {
+        this.#cameUp();
+      });
+    return greeting;
+  }
+
+  #greeting(kind: LaneKind, lane: Lane, hello: HelloFrame): Greeting {
+    if (kind === 'sip') return { kind };
+    const { limits, counters, log } = this.#context;
+    this.#exchanges = new AskedExchanges({
+      outbox: lane.outbox,
+      limits,
+      counters,
+      log,
+      peerWindowBytes: hello.windowBytes,
+      onClosed: this.#onExchangeClosed,
+    });
+    return { kind, exchanges: this.#exchanges };
+  }
+
+  #cameUp(): void {
+    if (this.#isEnded) return;
+    clearTimeout(this.#helloTimer);
+    this.#isUp = true;
+    this.#events.up();
+  }
+
+  #end(reason: ConnectionEnd): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    const wasUp = this.#isUp;
+    this.#isUp = false;
+    clearTimeout(this.#helloTimer);
+    this.#events.ended(reason, wasUp);
+    for (const lane of this.#lanes.values()) lane.close();
+    for (const call of this.#calls) {
+      if (reason === 'closed') call.end();
+      else call.cancel();
+    }
+    this.#client.close();
+  }
+}
+
+function endOf(given: { readonly code: status }): ConnectionEnd {
+  switch (given.code) {
+    case status.PERMISSION_DENIED:
+    case status.RESOURCE_EXHAUSTED:
+      return 'refused';
+    default:
+      return 'unreachable';
+  }
+}

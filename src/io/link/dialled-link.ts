@@ -1,0 +1,130 @@
+import { performance } from 'node:perf_hooks';
+import { Connection } from './connection.ts';
+import type { ConnectionEnd } from './connection.ts';
+import type { AskedExchanges } from './exchanges.ts';
+import type { Lane, LaneContext } from './lane.ts';
+import type { LinkPeer } from './link.ts';
+import type { Trust } from './trust.ts';
+
+/**
+ * This peer's link to another: it dials until told to close, and says when work may be handed over.
+ *
+ * dialling → up → (broken) → waiting → dialling …; a link that broke is avoided for a while even when
+ * it is up again at once.
+ */
+export class DialledLink {
+  readonly #context: LaneContext;
+  readonly #trust: Trust;
+  readonly #onExchangeClosed: () => void;
+  #peer: LinkPeer;
+  #connection: Connection | undefined;
+  #redialTimer: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #avoidUntilMs = 0;
+  /** Epoch of the process that said goodbye. */
+  #leavingEpoch = -1;
+  #isClosed = false;
+
+  constructor(context: LaneContext, trust: Trust, peer: LinkPeer, onExchangeClosed: () => void) {
+    this.#context = context;
+    this.#trust = trust;
+    this.#peer = peer;
+    this.#onExchangeClosed = onExchangeClosed;
+    this.#dial();
+  }
+
+  /** True while new work handed over now would leave at once. */
+  get isUp(): boolean {
+    const connection = this.#connection;
+    return (
+      connection !== undefined &&
+      connection.isUp &&
+      connection.epoch > this.#leavingEpoch &&
+      performance.now() >= this.#avoidUntilMs
+    );
+  }
+
+  /** The SIP lane whether or not new work is welcome on it. */
+  get sip(): Lane | undefined {
+    return this.#connection?.sip;
+  }
+
+  get exchanges(): AskedExchanges | undefined {
+    return this.#connection?.exchanges;
+  }
+
+  /** Membership told more of the same peer: another process or address makes another connection. */
+  update(peer: LinkPeer): void {
+    const isMoved = peer.address !== this.#peer.address;
+    const isRestarted = peer.epoch > this.#peer.epoch;
+    this.#peer = peer;
+    if (!isMoved && !isRestarted) return;
+    if (!isMoved && this.#connection?.isUp === true && this.#connection.epoch >= peer.epoch) {
+      this.#avoidUntilMs = 0;
+      return;
+    }
+    this.#failures = 0;
+    this.#avoidUntilMs = 0;
+    const old = this.#connection;
+    this.#connection = undefined;
+    old?.close();
+    this.#dial();
+  }
+
+  /** The peer leaves: no new work for this process of it. */
+  leaving(): void {
+    this.#leavingEpoch = Math.max(this.#leavingEpoch, this.#connection?.epoch ?? this.#peer.epoch);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#redialTimer);
+    const old = this.#connection;
+    this.#connection = undefined;
+    old?.close();
+  }
+
+  #dial(): void {
+    clearTimeout(this.#redialTimer);
+    const connection: Connection = new Connection(
+      this.#context,
+      this.#peer,
+      this.#trust.client(this.#peer.name),
+      {
+        up: () => {
+          this.#failures = 0;
+          this.#context.log.info({ peer: this.#peer.name }, 'link is up');
+        },
+        goodbye: () => {
+          this.leaving();
+        },
+        ended: (reason, wasUp) => {
+          if (this.#connection === connection) this.#ended(reason, wasUp);
+        },
+      },
+      this.#onExchangeClosed,
+    );
+    this.#connection = connection;
+  }
+
+  #ended(reason: ConnectionEnd, wasUp: boolean): void {
+    this.#connection = undefined;
+    if (this.#isClosed) return;
+    const { limits, counters, log, onPeerFailed } = this.#context;
+    const peer = this.#peer.name;
+    counters.count('link_failures', reason);
+    const isBroken = reason === 'unreachable' || reason === 'violation';
+    if (wasUp && reason !== 'left') this.#avoidUntilMs = performance.now() + limits.avoidMs;
+    if (wasUp || this.#failures === 0) log.warn({ peer, reason }, 'link is down');
+    const delayMs = Math.min(
+      limits.reconnectBackoffMinMs * 2 ** this.#failures,
+      limits.reconnectBackoffMaxMs,
+    );
+    const isNews = wasUp || this.#failures === 0;
+    this.#failures = Math.min(this.#failures + 1, 16);
+    this.#redialTimer = setTimeout(() => {
+      this.#dial();
+    }, delayMs);
+    if (isBroken && isNews) onPeerFailed?.(peer);
+  }
+}
