@@ -34,7 +34,10 @@ export interface HttpLoad {
 
 export const httpShape: ReportShape = {
   unit: 'request',
-  bases: [names.haproxy, names.undici],
+  bases: [
+    [names.haproxy, 'HAProxy'],
+    [names.undici, 'undici'],
+  ],
   goals: [
     {
       name: 'P3: rate ÷ node:http + undici dispatch',

@@ -1,4 +1,10 @@
 import { digestOf } from '../src/pipeline/key.ts';
+import { createRing } from '../src/ring/index.ts';
+
+const ring = createRing([
+  { name: 'entry', weight: 1 },
+  { name: 'owner', weight: 1 },
+]);
 
 /** More than all caches of a peer remember, so that a dialog's key is never found in one. */
 const dialogCount = 65_536;
@@ -30,5 +36,5 @@ export function users(): string {
 }
 
 function belongsToOwner(key: string): boolean {
-  return digestOf(key) !== '';
+  return ring.owner(digestOf(key)) === 'owner';
 }

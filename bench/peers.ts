@@ -84,8 +84,7 @@ export async function startPeers(files: readonly PeerFile[]): Promise<readonly S
   });
   try {
     for (const file of files) {
-      const url = `http://127.0.0.1:${file.adminPort}/readyz`;
-      await until(`peer ${file.name}`, () => answersOk(url));
+      await until(`peer ${file.name}`, () => knowsAll(file.adminPort, files.length));
     }
   } catch (error) {
     for (const peer of started) await peer.stop();
@@ -93,4 +92,13 @@ export async function startPeers(files: readonly PeerFile[]): Promise<readonly S
     throw new Error(`the peers did not become ready\n${output}`, { cause: error });
   }
   return started;
+}
+
+/** Whether a peer is ready and sees a ring of all peers. */
+async function knowsAll(adminPort: number, count: number): Promise<boolean> {
+  const admin = `http://127.0.0.1:${adminPort}`;
+  if (!(await answersOk(`${admin}/readyz`))) return false;
+  const response = await fetch(`${admin}/status`, { signal: AbortSignal.timeout(1_000) });
+  const status = (await response.json()) as { ring: { members: readonly unknown[] } };
+  return status.ring.members.length === count;
 }

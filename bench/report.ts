@@ -16,8 +16,8 @@ export interface Goal {
 export interface ReportShape {
   /** What is counted: packets or requests. */
   readonly unit: 'packet' | 'request';
-  /** Subjects that the others are divided by. */
-  readonly bases: readonly string[];
+  /** Subjects that the others are divided by, and a short word for each. */
+  readonly bases: readonly (readonly [subject: string, word: string])[];
   readonly goals: readonly Goal[];
 }
 
@@ -31,7 +31,7 @@ export function report(
     'subject',
     `${shape.unit}s/s`,
     `CPU µs a ${shape.unit}`,
-    ...shape.bases.flatMap((base) => [`rate ÷ ${base}`, `CPU ÷ ${base}`]),
+    ...shape.bases.flatMap(([, word]) => [`rate ÷ ${word}`, `CPU ÷ ${word}`]),
     'failed',
     'rounds',
   ];
@@ -42,7 +42,7 @@ export function report(
       subject.name,
       grouped(median(runs.map((run) => run.rate))),
       decimal(median(runs.map((run) => run.cpuUs)), 1),
-      ...shape.bases.flatMap((base) => [
+      ...shape.bases.flatMap(([base]) => [
         decimal(
           medianOfPairs(rounds, subject.name, base, (a, b) => a.rate / b.rate),
           2,

@@ -29,7 +29,10 @@ export interface SipLoad {
 
 export const sipShape: ReportShape = {
   unit: 'packet',
-  bases: [names.qm, names.fm],
+  bases: [
+    [names.qm, 'default'],
+    [names.fm, 'fast'],
+  ],
   goals: [
     {
       name: 'P1, first step: rate ÷ Kamailio, default allocator',

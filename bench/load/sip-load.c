@@ -2,7 +2,7 @@
 // INVITE, 200, ACK, BYE, 200. Counts the packets that came through in either direction.
 //
 // Closed loop: a fixed number of dialogs is open at a time, a new one starts when one ends, so the
-// program under test sets the pace. With --rate a fixed number of dialogs starts each second.
+// program under test sets the pace.
 //
 // Prints "measure" when the warm-up is over and one line of JSON at the end, both on stdout.
 //
@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,7 +28,6 @@ enum {
   IDS_MAX = 1 << 20,
   ID_TEXT_BYTES = 64,
   ROUTES_MAX = 8,
-  LATENCY_BUCKETS = 20000, // of 10 microseconds
   LOST_AFTER_MS = 1000,
 };
 
@@ -74,8 +72,6 @@ static int sinkCount;
 static struct sockaddr_in target;
 static double clockNow;
 static uint64_t packets, dialogsDone, dialogsLost, answersBad, packetsStale, sinkPackets[SINKS_MAX];
-static uint32_t latency[LATENCY_BUCKETS];
-static bool isMeasuring;
 
 static double secondsNow(void) {
   struct timespec t;
@@ -269,11 +265,6 @@ static void endDialog(int slot) {
   dialogs[slot].phase = IDLE;
 }
 
-static void countLatency(double seconds) {
-  int bucket = (int)(seconds * 1e5);
-  latency[bucket < LATENCY_BUCKETS ? bucket : LATENCY_BUCKETS - 1]++;
-}
-
 // Returns the slot whose dialog ended, or -1.
 static int onAnswer(const char *text) {
   static int shown;
@@ -303,7 +294,6 @@ static int onAnswer(const char *text) {
     return slot;
   }
   if (isInvite) {
-    if (isMeasuring) countLatency(clockNow - dialog->sentAt);
     dialog->phase = LEAVING;
     dialog->sentAt = clockNow;
     sendInDialog("ACK", identity, sequence, text);
@@ -373,31 +363,13 @@ static void readIdentities(const char *path) {
   fclose(file);
 }
 
-static double latencyQuantile(double share) {
-  uint64_t total = 0, seen = 0;
-  for (int at = 0; at < LATENCY_BUCKETS; at++) total += latency[at];
-  for (int at = 0; at < LATENCY_BUCKETS; at++) {
-    seen += latency[at];
-    if (total > 0 && (double)seen >= share * (double)total) return (at + 0.5) * 0.01;
-  }
-  return 0;
-}
-
-static double cpuSeconds(void) {
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-         1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-}
-
 int main(int argc, char **argv) {
   static const struct option options[] = {
       {"target", required_argument, NULL, 't'},    {"client", required_argument, NULL, 'c'},
       {"sinks", required_argument, NULL, 's'},     {"ids", required_argument, NULL, 'i'},
-      {"window", required_argument, NULL, 'w'},    {"rate", required_argument, NULL, 'r'},
-      {"warmup-ms", required_argument, NULL, 'u'}, {"measure-ms", required_argument, NULL, 'm'},
-      {NULL, 0, NULL, 0}};
-  double warmup = 1, measure = 3, rate = 0;
+      {"window", required_argument, NULL, 'w'},     {"warmup-ms", required_argument, NULL, 'u'},
+      {"measure-ms", required_argument, NULL, 'm'}, {NULL, 0, NULL, 0}};
+  double warmup = 1, measure = 3;
   int clientPort = 7000, option;
   while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
     switch (option) {
@@ -411,7 +383,6 @@ int main(int argc, char **argv) {
       break;
     case 'i': readIdentities(optarg); break;
     case 'w': window = atoi(optarg); break;
-    case 'r': rate = atof(optarg); break;
     case 'u': warmup = atof(optarg) / 1e3; break;
     case 'm': measure = atof(optarg) / 1e3; break;
     default: return 2;
@@ -424,7 +395,7 @@ int main(int argc, char **argv) {
   target.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 
   double start = secondsNow(), measureFrom = start + warmup, end = measureFrom + measure;
-  double loadCpu = 0, allowance = 0, last = start;
+  bool isMeasuring = false;
   uint64_t packetsBefore = 0, doneBefore = 0, lostBefore = 0, badBefore = 0;
   for (uint32_t turn = 0;; turn++) {
     clockNow = secondsNow();
@@ -436,23 +407,13 @@ int main(int argc, char **argv) {
       doneBefore = dialogsDone;
       lostBefore = dialogsLost;
       badBefore = answersBad;
-      loadCpu = cpuSeconds();
       puts("measure");
       fflush(stdout);
     }
     if (clockNow >= end) break;
-    if (rate > 0) {
-      allowance += (clockNow - last) * rate;
-      if (allowance > BATCH) allowance = BATCH;
-      last = clockNow;
-    }
-    // A bad or lost dialog leaves its slot idle; with the turn's scan it starts again.
-    bool scan = rate > 0 || (turn & 63) == 0;
-    for (int slot = 0; scan && slot < window; slot++) {
-      if (dialogs[slot].phase != IDLE) continue;
-      if (rate > 0 && allowance < 1) break;
-      allowance -= rate > 0 ? 1 : 0;
-      startDialog(slot);
+    // Slots are idle at the start and after a loss.
+    for (int slot = 0; (turn & 63) == 0 && slot < window; slot++) {
+      if (dialogs[slot].phase == IDLE) startDialog(slot);
     }
     flush(&client);
     for (int index = 0; index < sinkCount; index++) {
@@ -464,17 +425,16 @@ int main(int argc, char **argv) {
     int count = receive(&client);
     for (int at = 0; at < count; at++) {
       int ended = onAnswer(client.inText[at]);
-      if (ended >= 0 && rate == 0) startDialog(ended);
+      if (ended >= 0) startDialog(ended);
     }
     flush(&client);
     if ((turn & 4095) == 0) dropLostDialogs();
   }
   double elapsed = secondsNow() - measureFrom;
   printf("{\"seconds\":%.4f,\"packets\":%lu,\"dialogs\":%lu,\"lost\":%lu,\"bad\":%lu,\"stale\":%lu,"
-         "\"loadCpuSeconds\":%.3f,\"p50Ms\":%.3f,\"p99Ms\":%.3f,\"sinks\":[",
+         "\"sinks\":[",
          elapsed, packets - packetsBefore, dialogsDone - doneBefore, dialogsLost - lostBefore,
-         answersBad - badBefore, packetsStale, cpuSeconds() - loadCpu, latencyQuantile(0.5),
-         latencyQuantile(0.99));
+         answersBad - badBefore, packetsStale);
   for (int index = 0; index < sinkCount; index++)
     printf("%s%lu", index > 0 ? "," : "", sinkPackets[index]);
   puts("]}");
