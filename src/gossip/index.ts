@@ -1,0 +1,10 @@
+export { endpointText, parseSeed, canonicalAddress, isUnspecified } from './address.ts';
+export type { Endpoint, Seed } from './address.ts';
+export type { SwimOptions } from './context.ts';
+export type { StreamId, SwimEffect, SwimEvent, SwimInput } from './effect.ts';
+export type { Member } from './member.ts';
+export type { MemberState, StreamMessage, WireFault } from './message.ts';
+export { labelHeader } from './packet.ts';
+export { StreamDecoder } from './stream-codec.ts';
+export { firstIncarnation, Swim } from './swim.ts';
+export type { Tags } from './tags.ts';

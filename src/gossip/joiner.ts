@@ -1,0 +1,139 @@
+import { gossipLimits } from '../config/defaults.ts';
+import { canonicalAddress, endpointText, type Endpoint, type Seed } from './address.ts';
+import type { SwimContext } from './context.ts';
+import type { FullSync } from './full-sync.ts';
+import type { Membership } from './membership.ts';
+
+interface NamedSeed extends Seed {
+  addresses: readonly string[];
+}
+
+/**
+ * Finds the cluster and finds it again. While this peer is alone it dials seeds and failed members for
+ * ever, with back-off. While it is not, it now and then tries one failed member or unknown seed, so that
+ * halves and islands merge.
+ */
+export class Joiner {
+  readonly #context: SwimContext;
+  readonly #membership: Membership;
+  readonly #sync: FullSync;
+  readonly #fixed: readonly Endpoint[];
+  readonly #named: readonly NamedSeed[];
+  #attempts = 0;
+  #inAttempt = new Set<string>();
+
+  constructor(context: SwimContext, membership: Membership, sync: FullSync) {
+    this.#context = context;
+    this.#membership = membership;
+    this.#sync = sync;
+    const seeds = context.options.seeds.slice(0, gossipLimits.seedsMax);
+    this.#fixed = seeds.flatMap(({ host, port }) => {
+      const address = canonicalAddress(host);
+      return address === undefined ? [] : [{ address, port }];
+    });
+    this.#named = seeds
+      .filter(({ host }) => canonicalAddress(host) === undefined)
+      .map((seed) => ({ ...seed, addresses: [] }));
+  }
+
+  start(): void {
+    this.#joinTick();
+    this.#every(gossipLimits.reconnectIntervalMs, () => {
+      this.#membership.forget();
+      this.#reconnect();
+    });
+    this.#every(gossipLimits.seedPollIntervalMs, () => {
+      const { options, roster } = this.#context;
+      if (options.random() < 3 / roster.liveCount()) this.#resolveAll();
+    });
+  }
+
+  /** Takes the answer to a look-up. A failed one keeps what was known before. */
+  resolved(host: string, addresses: readonly string[]): void {
+    const { roster, isLeaving } = this.#context;
+    const usable = addresses
+      .slice(0, gossipLimits.seedsMax)
+      .map(canonicalAddress)
+      .filter((address) => address !== undefined);
+    if (usable.length === 0) {
+      this.#context.outbox.count('gossip_seeds', 'unresolved');
+      return;
+    }
+    for (const seed of this.#named) if (seed.host === host) seed.addresses = usable;
+    if (!isLeaving && roster.isAlone()) this.#dialSome();
+  }
+
+  /** Tries to join while alone; otherwise only watches whether it became alone again. */
+  #joinTick(): void {
+    const { timers, now, roster, options, isLeaving } = this.#context;
+    if (isLeaving) return;
+    const isAlone = roster.isAlone();
+    this.#attempts = isAlone ? this.#attempts + 1 : 0;
+    const { joinBackoffMinMs, joinBackoffMaxMs } = gossipLimits;
+    const backoff = Math.min(joinBackoffMaxMs, joinBackoffMinMs * 2 ** (this.#attempts - 1));
+    const delay = isAlone ? backoff * (0.5 + options.random() / 2) : joinBackoffMinMs;
+    timers.schedule(now + delay, () => {
+      this.#joinTick();
+    });
+    if (!isAlone) return;
+    this.#inAttempt = new Set();
+    this.#resolveAll();
+    this.#dialSome();
+  }
+
+  /** Dials a few candidates that this attempt has not dialled yet. */
+  #dialSome(): void {
+    const { roster } = this.#context;
+    const candidates = [...this.#seedEndpoints(), ...this.#failedEndpoints()].filter(
+      (endpoint) => !this.#inAttempt.has(endpointText(endpoint)),
+    );
+    const room = Math.max(0, gossipLimits.joinParallel - this.#inAttempt.size);
+    for (const endpoint of roster.shuffled(candidates).slice(0, room)) {
+      this.#inAttempt.add(endpointText(endpoint));
+      this.#sync.exchange(endpoint, true);
+    }
+  }
+
+  /** One failed member or unknown seed, with the probability of failed to living members. */
+  #reconnect(): void {
+    const { roster, options, isLeaving } = this.#context;
+    if (isLeaving || roster.isAlone()) return;
+    const known = new Set([...roster.all()].map((record) => endpointText(record.endpoint)));
+    const lost = [
+      ...this.#failedEndpoints(),
+      ...this.#seedEndpoints().filter((endpoint) => !known.has(endpointText(endpoint))),
+    ];
+    if (lost.length === 0 || options.random() >= lost.length / roster.liveCount()) return;
+    this.#sync.exchange(lost[Math.floor(options.random() * lost.length)]!, true);
+  }
+
+  #resolveAll(): void {
+    for (const host of new Set(this.#named.map((seed) => seed.host))) {
+      this.#context.outbox.add({ kind: 'resolve', host });
+    }
+  }
+
+  /** All known addresses of seeds but our own. */
+  #seedEndpoints(): readonly Endpoint[] {
+    const own = endpointText(this.#context.options.endpoint);
+    const named = this.#named.flatMap(({ addresses, port }) =>
+      addresses.map((address) => ({ address, port })),
+    );
+    return [...this.#fixed, ...named].filter((endpoint) => endpointText(endpoint) !== own);
+  }
+
+  #failedEndpoints(): readonly Endpoint[] {
+    return [...this.#context.roster.all()]
+      .filter((record) => record.state === 'dead')
+      .map((record) => record.endpoint);
+  }
+
+  #every(intervalMs: number, run: () => void): void {
+    const { timers, now, isLeaving } = this.#context;
+    if (isLeaving) return;
+    timers.schedule(now + intervalMs, () => {
+      this.#every(intervalMs, run);
+      run();
+    });
+  }
+}

@@ -1,0 +1,286 @@
+import { gossipLimits } from '../config/defaults.ts';
+import { isUnspecified } from './address.ts';
+import { encodeMessage, ourVersions } from './codec.ts';
+import type { SwimContext } from './context.ts';
+import { isLive, snapshot, supersedes, type MemberRecord } from './member.ts';
+import type { Alive, Dead, MemberState, RemoteState, Suspect } from './message.ts';
+import { suspicionMs, suspicionSpan } from './suspicion.ts';
+import { encodeTags, type Tags } from './tags.ts';
+
+/**
+ * Merges what is heard of members into the roster, tells it on, and defends this peer's own good name.
+ * Per member the state is the greatest (incarnation, state) heard and the address and metadata those of
+ * the greatest "alive" heard, so order and repetition of news do not matter.
+ */
+export class Membership {
+  readonly #context: SwimContext;
+  #conflictAnsweredAt = -Infinity;
+
+  constructor(context: SwimContext) {
+    this.#context = context;
+  }
+
+  alive(news: Alive): void {
+    const { roster, outbox, options, now } = this.#context;
+    if (!isUsable(news)) {
+      outbox.count('gossip_drops', 'bad-alive');
+      return;
+    }
+    if (news.node === options.name) {
+      this.#aliveSelf(news);
+      return;
+    }
+    const known = roster.get(news.node);
+    if (known === undefined) {
+      if (roster.size >= gossipLimits.membersMax) {
+        outbox.count('gossip_drops', 'members-full');
+        return;
+      }
+      const record = newRecord(news, now);
+      roster.add(record);
+      this.#tellAlive(record);
+      outbox.event({ kind: 'join', member: snapshot(record) });
+      return;
+    }
+    this.#aliveKnown(known, news);
+  }
+
+  suspect(news: Suspect): void {
+    const { roster, outbox, options } = this.#context;
+    const record = roster.get(news.node);
+    if (record === undefined || !this.#isValidAccusation(news)) {
+      outbox.count('gossip_drops', record === undefined ? 'unknown-member' : 'bad-accuser');
+      return;
+    }
+    if (news.node === options.name) {
+      this.#accused(news.incarnation);
+      return;
+    }
+    if (record.state === 'suspect' && news.incarnation === record.incarnation) {
+      this.#confirm(record, news);
+      return;
+    }
+    if (!supersedes(news.incarnation, 'suspect', record)) return;
+    this.#enter(record, news.incarnation, 'suspect');
+    this.#startSuspicion(record, news.from);
+    this.#tell(news);
+    outbox.event({ kind: 'suspect', member: snapshot(record), by: news.from });
+  }
+
+  dead(news: Dead): void {
+    const { roster, outbox, options } = this.#context;
+    const record = roster.get(news.node);
+    const hasLeft = news.from === news.node;
+    if (record === undefined || (!hasLeft && !this.#isValidAccusation(news))) {
+      outbox.count('gossip_drops', record === undefined ? 'unknown-member' : 'bad-accuser');
+      return;
+    }
+    if (news.node === options.name) {
+      this.#accused(news.incarnation);
+      return;
+    }
+    const state = hasLeft ? 'left' : 'dead';
+    if (!supersedes(news.incarnation, state, record)) return;
+    this.#enter(record, news.incarnation, state);
+    this.#tell(news);
+    const member = snapshot(record);
+    outbox.event(hasLeft ? { kind: 'leave', member } : { kind: 'fail', member, by: news.from });
+  }
+
+  /** Merges a full sync. A death that was not told as news is only taken as a suspicion. */
+  mergeAll(states: readonly RemoteState[]): void {
+    const self = this.#context.options.name;
+    for (const state of states) {
+      const { name: node, incarnation } = state;
+      if (state.state === 'alive') this.alive({ kind: 'alive', node, ...state });
+      else if (node === self) this.#accused(incarnation);
+      else if (state.state === 'left') this.dead({ kind: 'dead', incarnation, node, from: node });
+      else this.suspect({ kind: 'suspect', incarnation, node, from: self });
+    }
+  }
+
+  /** Everything known, for a full sync. */
+  remoteStates(): readonly RemoteState[] {
+    return [...this.#context.roster.all()].map((record) => ({
+      name: record.name,
+      address: record.endpoint.address,
+      port: record.endpoint.port,
+      meta: record.meta,
+      incarnation: record.incarnation,
+      state: record.state,
+      versions: record.versions,
+    }));
+  }
+
+  /** Tells that this peer is here. */
+  announce(): void {
+    this.#tellAlive(this.#context.roster.self);
+  }
+
+  /** Changes what this peer says of itself. Throws when the tags do not fit. */
+  setTags(tags: Tags): void {
+    const { roster, outbox, isLeaving } = this.#context;
+    roster.self.meta = encodeTags(tags);
+    if (isLeaving) return;
+    roster.self.incarnation++;
+    roster.self.contentIncarnation = roster.self.incarnation;
+    this.#tellAlive(roster.self);
+    outbox.event({ kind: 'update', member: snapshot(roster.self) });
+  }
+
+  /** Tells that this peer goes; `onSpread` runs once that was told often enough. */
+  leave(onSpread: () => void): void {
+    const { roster, options, outbox, news } = this.#context;
+    const { self } = roster;
+    this.#enter(self, self.incarnation, 'left');
+    const { name, incarnation } = { name: options.name, incarnation: self.incarnation };
+    const bytes = encodeMessage({ kind: 'dead', incarnation, node: name, from: name });
+    news.put(name, bytes, false, onSpread);
+    outbox.event({ kind: 'leave', member: snapshot(self) });
+  }
+
+  /** Forgets members that are gone for long. */
+  forget(): void {
+    const { roster, now } = this.#context;
+    for (const record of [...roster.all()]) {
+      if (record === roster.self || isLive(record)) continue;
+      const keptMs =
+        record.state === 'left' ? gossipLimits.forgetLeftMs : gossipLimits.forgetFailedMs;
+      if (now - record.stateSince >= keptMs) roster.remove(record);
+    }
+  }
+
+  #aliveKnown(record: MemberRecord, news: Alive): void {
+    if (news.incarnation <= record.contentIncarnation) return;
+    const { outbox } = this.#context;
+    const wasLive = isLive(record);
+    record.endpoint = { address: news.address, port: news.port };
+    record.meta = news.meta;
+    record.versions = news.versions;
+    record.contentIncarnation = news.incarnation;
+    if (news.incarnation > record.incarnation) {
+      this.#enter(record, news.incarnation, 'alive');
+      // An older graver word must not be replaced in the queue, so only this case is told on.
+      this.#tellAlive(record);
+    }
+    const kind = !wasLive && isLive(record) ? 'join' : 'update';
+    outbox.event({ kind, member: snapshot(record) });
+  }
+
+  /** Someone says that we live: an echo, our past before a restart, or a twin. */
+  #aliveSelf(news: Alive): void {
+    const { roster, outbox, now } = this.#context;
+    const { self } = roster;
+    if (news.incarnation < self.incarnation) return;
+    const isElsewhere = news.address !== self.endpoint.address || news.port !== self.endpoint.port;
+    const isSame = !isElsewhere && Buffer.compare(news.meta, self.meta) === 0;
+    if (news.incarnation === self.incarnation && isSame) return;
+    if (isElsewhere) {
+      // Two living twins would outbid each other for ever at the speed of gossip.
+      if (now - this.#conflictAnsweredAt < gossipLimits.conflictIntervalMs) return;
+      this.#conflictAnsweredAt = now;
+      outbox.event({ kind: 'conflict', member: snapshot(newRecord(news, now)) });
+    }
+    this.#refute(news.incarnation);
+  }
+
+  /** Someone says that we are suspect, dead or gone. */
+  #accused(incarnation: number): void {
+    if (incarnation >= this.#context.roster.self.incarnation) this.#refute(incarnation);
+  }
+
+  /** Only this peer itself raises its incarnation, above its own and above the accused one. */
+  #refute(accused: number): void {
+    const { roster, outbox, isLeaving } = this.#context;
+    if (isLeaving) return;
+    if (accused >= gossipLimits.incarnationMax) {
+      outbox.count('gossip_drops', 'bad-incarnation');
+      return;
+    }
+    roster.self.incarnation = Math.max(roster.self.incarnation, accused) + 1;
+    roster.self.contentIncarnation = roster.self.incarnation;
+    outbox.count('gossip_refutations', 'refuted');
+    this.#tellAlive(roster.self);
+  }
+
+  /** An accuser must be a member and another than the accused. */
+  #isValidAccusation(news: Suspect | Dead): boolean {
+    return news.from !== news.node && this.#context.roster.get(news.from) !== undefined;
+  }
+
+  #startSuspicion(record: MemberRecord, accuser: string): void {
+    const { timers, roster, options, now } = this.#context;
+    const span = suspicionSpan(options.profile, roster.liveCount());
+    const timer = timers.schedule(now + suspicionMs(span, 0), () => {
+      this.#condemn(record);
+    });
+    record.suspicion = { startedAt: now, accusers: new Set([accuser]), ...span, timer };
+  }
+
+  /** One more accuser shortens the suspicion, and is told on so that it does so elsewhere. */
+  #confirm(record: MemberRecord, news: Suspect): void {
+    const suspicion = record.suspicion;
+    if (suspicion === undefined || suspicion.accusers.has(news.from)) return;
+    const confirmations = suspicion.accusers.size;
+    if (confirmations > suspicion.confirmationsMax) return;
+    suspicion.accusers.add(news.from);
+    suspicion.timer.cancel();
+    const dueAt = suspicion.startedAt + suspicionMs(suspicion, confirmations);
+    suspicion.timer = this.#context.timers.schedule(dueAt, () => {
+      this.#condemn(record);
+    });
+    this.#tell(news);
+  }
+
+  #condemn(record: MemberRecord): void {
+    const { options, isLeaving } = this.#context;
+    if (isLeaving) return;
+    const { incarnation, name } = record;
+    this.dead({ kind: 'dead', incarnation, node: name, from: options.name });
+  }
+
+  #enter(record: MemberRecord, incarnation: number, state: MemberState): void {
+    record.suspicion?.timer.cancel();
+    record.suspicion = undefined;
+    record.incarnation = incarnation;
+    record.isDoubted = false;
+    if (record.state === state) return;
+    record.state = state;
+    record.stateSince = this.#context.now;
+  }
+
+  #tell(message: Suspect | Dead): void {
+    this.#context.news.put(message.node, encodeMessage(message), false);
+  }
+
+  #tellAlive(record: MemberRecord): void {
+    const { address, port } = record.endpoint;
+    const { name: node, incarnation, meta, versions } = record;
+    const message: Alive = { kind: 'alive', incarnation, node, address, port, meta, versions };
+    this.#context.news.put(node, encodeMessage(message), true);
+  }
+}
+
+function newRecord(news: Alive, now: number): MemberRecord {
+  return {
+    name: news.node,
+    endpoint: { address: news.address, port: news.port },
+    meta: news.meta,
+    versions: news.versions,
+    contentIncarnation: news.incarnation,
+    incarnation: news.incarnation,
+    state: 'alive',
+    stateSince: now,
+    suspicion: undefined,
+    isDoubted: false,
+  };
+}
+
+/** A member needs a name, a place to reach it and a protocol in common. */
+function isUsable(news: Alive): boolean {
+  if (news.node === '' || news.port === 0) return false;
+  if (news.address === '' || isUnspecified(news.address)) return false;
+  const [min, max] = news.versions;
+  if (min === undefined || max === undefined) return true;
+  return min <= ourVersions[1]! && max >= ourVersions[0]!;
+}

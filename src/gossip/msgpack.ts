@@ -1,0 +1,149 @@
+import { decode } from '@msgpack/msgpack';
+import { gossipLimits } from '../config/defaults.ts';
+import { addressText } from './address.ts';
+
+/** Thrown inside the codec only; its entry points turn it into a returned fault. */
+export class MalformedFields extends Error {}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * The fields of one msgpack map. Old go-msgpack writes byte fields as strings, so strings are kept as
+ * bytes until a field says what it is. A field that is absent has Go's zero value.
+ */
+export class Fields {
+  readonly #map: Readonly<Record<string, unknown>>;
+
+  private constructor(map: Readonly<Record<string, unknown>>) {
+    this.#map = map;
+  }
+
+  /** Reads exactly one map; throws (MalformedFields or the decoder's error) on anything else. */
+  static read(body: Uint8Array): Fields {
+    const value = decode(body, {
+      rawStrings: true,
+      maxStrLength: gossipLimits.elementBytesMax,
+      maxBinLength: gossipLimits.elementBytesMax,
+      maxArrayLength: 64,
+      maxMapLength: 64,
+      maxExtLength: 0,
+    });
+    if (!isMap(value)) throw new MalformedFields('not a map');
+    return new Fields(value);
+  }
+
+  uint(name: string, max: number): number {
+    const value = this.#map[name] ?? 0;
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) {
+      throw new MalformedFields(name);
+    }
+    return value;
+  }
+
+  flag(name: string): boolean {
+    const value = this.#map[name] ?? false;
+    if (typeof value !== 'boolean') throw new MalformedFields(name);
+    return value;
+  }
+
+  /** A copy: it must not keep the whole packet in memory. */
+  bytes(name: string, max: number): Uint8Array {
+    const value = this.#map[name];
+    if (value === undefined || value === null) return new Uint8Array(0);
+    if (!(value instanceof Uint8Array) || value.length > max) throw new MalformedFields(name);
+    return Uint8Array.from(value);
+  }
+
+  text(name: string, max: number): string {
+    return utf8.decode(this.bytes(name, max));
+  }
+
+  /** A member name: printable, because it ends in logs; may be empty, which the caller judges. */
+  memberName(name: string): string {
+    const text = this.text(name, gossipLimits.nameBytesMax);
+    if (!isPrintable(text)) throw new MalformedFields(name);
+    return text;
+  }
+
+  /** An IP address as canonical text; '' when absent. */
+  address(name: string): string {
+    const bytes = this.bytes(name, 16);
+    if (bytes.length === 0) return '';
+    const text = addressText(bytes);
+    if (text === undefined) throw new MalformedFields(name);
+    return text;
+  }
+}
+
+/** True when `text` has no control character. */
+export function isPrintable(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return false;
+  }
+  return true;
+}
+
+export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    !(value instanceof Uint8Array)
+  );
+}
+
+/**
+ * Where the msgpack value that starts at `start` ends, without decoding it: streams carry values one
+ * after the other with no length before them.
+ */
+export function measureValue(
+  bytes: Uint8Array,
+  start: number,
+): number | 'incomplete' | 'malformed' {
+  let at = start;
+  let left = 1;
+  while (left > 0) {
+    if (at >= bytes.length) return 'incomplete';
+    const type = bytes[at]!;
+    if (type === 0xc1) return 'malformed';
+    const lengthBytes = lengthBytesOf(type);
+    if (at + 1 + lengthBytes > bytes.length) return 'incomplete';
+    const length = readLength(bytes, at + 1, lengthBytes);
+    at += 1 + lengthBytes + payloadBytes(type, length);
+    left += children(type, length) - 1;
+  }
+  return at > bytes.length ? 'incomplete' : at;
+}
+
+/** Bytes of the length that follows the type byte. */
+function lengthBytesOf(type: number): number {
+  if (type >= 0xc4 && type <= 0xc9) return [1, 2, 4][(type - 0xc4) % 3]!;
+  if (type >= 0xd9 && type <= 0xdb) return [1, 2, 4][type - 0xd9]!;
+  if (type >= 0xdc && type <= 0xdf) return type % 2 === 0 ? 2 : 4;
+  return 0;
+}
+
+function readLength(bytes: Uint8Array, at: number, count: number): number {
+  let length = 0;
+  for (let i = 0; i < count; i++) length = length * 256 + bytes[at + i]!;
+  return length;
+}
+
+/** Bytes after type and length that hold no further value. */
+function payloadBytes(type: number, length: number): number {
+  if (type >= 0xa0 && type <= 0xbf) return type & 0x1f;
+  if (type >= 0xc7 && type <= 0xc9) return length + 1;
+  if (type >= 0xca && type <= 0xd3) return [4, 8, 1, 2, 4, 8, 1, 2, 4, 8][type - 0xca]!;
+  if (type >= 0xd4 && type <= 0xd8) return 1 + (1 << (type - 0xd4));
+  return type >= 0xdc ? 0 : length;
+}
+
+/** Values inside an array or map. */
+function children(type: number, length: number): number {
+  if (type >= 0x80 && type <= 0x8f) return 2 * (type & 0x0f);
+  if (type >= 0x90 && type <= 0x9f) return type & 0x0f;
+  if (type === 0xdc || type === 0xdd) return length;
+  if (type === 0xde || type === 0xdf) return 2 * length;
+  return 0;
+}

@@ -1,0 +1,59 @@
+import { gossipLimits } from '../config/defaults.ts';
+import type { Endpoint } from './address.ts';
+import { encodeMessage } from './codec.ts';
+import type { SwimContext } from './context.ts';
+import type { MemberRecord } from './member.ts';
+import type { Message } from './message.ts';
+import { compoundHasRoom, encodePacket, packetBytes } from './packet.ts';
+
+/** Version of the protocol from which packets carry a checksum. */
+const checksumVersion = 5;
+
+/** Makes packets: messages first, then as much news as the packet holds. */
+export class Post {
+  readonly #context: SwimContext;
+
+  constructor(context: SwimContext) {
+    this.#context = context;
+  }
+
+  /** Sends messages to a member, and news with them. */
+  send(to: MemberRecord, messages: readonly Message[]): void {
+    const bytes = messages.map(encodeMessage);
+    const checksum = (to.versions[1] ?? 0) >= checksumVersion;
+    const news = this.#takeNews(bytes, checksum);
+    this.#emit(to.endpoint, [...bytes, ...news], checksum);
+  }
+
+  /** Sends one message without news: the receiver may be a stranger, who shall get no more than asked. */
+  sendPlain(to: Endpoint, message: Message): void {
+    this.#emit(to, [encodeMessage(message)], false);
+  }
+
+  /** Sends only news. False: there is none. */
+  sendNews(to: MemberRecord): boolean {
+    const checksum = (to.versions[1] ?? 0) >= checksumVersion;
+    const news = this.#takeNews([], checksum);
+    if (news.length === 0) return false;
+    this.#emit(to.endpoint, news, checksum);
+    return true;
+  }
+
+  #takeNews(first: readonly Uint8Array[], checksum: boolean): readonly Uint8Array[] {
+    const { news, roster, header, options } = this.#context;
+    const sizes = first.map((bytes) => bytes.length);
+    const sendsMax = options.profile.retransmitMult * Math.ceil(Math.log10(roster.size + 1));
+    return news.take((bytes) => {
+      const after = [...sizes, bytes.length];
+      if (!compoundHasRoom(sizes.length)) return false;
+      if (packetBytes(header, after, checksum) > gossipLimits.packetBytesMax) return false;
+      sizes.push(bytes.length);
+      return true;
+    }, sendsMax);
+  }
+
+  #emit(to: Endpoint, messages: readonly Uint8Array[], checksum: boolean): void {
+    const bytes = encodePacket(this.#context.header, messages, checksum);
+    this.#context.outbox.add({ kind: 'send', to, bytes });
+  }
+}

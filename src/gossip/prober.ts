@@ -1,0 +1,253 @@
+import { gossipLimits } from '../config/defaults.ts';
+import type { Endpoint } from './address.ts';
+import type { SwimContext } from './context.ts';
+import type { StreamId } from './effect.ts';
+import { isLive, type MemberRecord } from './member.ts';
+import type { Membership } from './membership.ts';
+import type { Ack, IndirectPing, Message, Nack, Ping } from './message.ts';
+import type { Post } from './post.ts';
+import { encodeStreamMessage } from './stream-codec.ts';
+import type { Timer } from './timers.ts';
+
+interface Probe {
+  readonly seqNo: number;
+  readonly target: MemberRecord;
+  /** Relays asked; 0 while the direct ping has time. */
+  relays: number;
+  /** Relays that said they live but got no answer either. */
+  nacks: number;
+  stream: StreamId | undefined;
+  timer: Timer;
+}
+
+interface RelayedPing {
+  readonly asker: Endpoint;
+  readonly askedSeqNo: number;
+  timer: Timer;
+}
+
+/** A relay says "no answer" a little before the asker's own time is over. */
+const nackShare = 0.8;
+
+/**
+ * Finds out who is silent: one member each interval, first directly, then through relays and over a
+ * stream. It also answers and relays the pings of others.
+ */
+export class Prober {
+  readonly #context: SwimContext;
+  readonly #membership: Membership;
+  readonly #post: Post;
+  readonly #probes = new Map<number, Probe>();
+  readonly #relayed = new Map<number, RelayedPing>();
+  #seqNo: number;
+
+  constructor(context: SwimContext, membership: Membership, post: Post) {
+    this.#context = context;
+    this.#membership = membership;
+    this.#post = post;
+    this.#seqNo = Math.floor(context.options.random() * 0xffff_ffff);
+  }
+
+  start(): void {
+    const { timers, now, options } = this.#context;
+    timers.schedule(now + options.random() * options.profile.probeIntervalMs, () => {
+      this.#tick();
+    });
+  }
+
+  /** Probes a member out of turn. */
+  probeByName(name: string): void {
+    const record = this.#context.roster.get(name);
+    if (record === undefined || record === this.#context.roster.self || !isLive(record)) return;
+    for (const probe of this.#probes.values()) if (probe.target === record) return;
+    this.#probe(record);
+  }
+
+  ping(ping: Ping, from: Endpoint): void {
+    const { options, roster, outbox } = this.#context;
+    if (ping.node !== '' && ping.node !== options.name) {
+      outbox.count('gossip_drops', 'not-for-us');
+      return;
+    }
+    const ack: Ack = { kind: 'ack', seqNo: ping.seqNo, payload: new Uint8Array(0) };
+    const asker = roster.get(ping.sourceNode);
+    // The answer goes where the packet came from: an address inside it could name a victim.
+    if (asker !== undefined && isAt(asker, from)) this.#post.send(asker, [ack]);
+    else this.#post.sendPlain(from, ack);
+  }
+
+  /** The answer to a ping over a stream, or undefined when another was meant. */
+  streamPing(ping: Ping): Ack | undefined {
+    if (ping.node !== '' && ping.node !== this.#context.options.name) return undefined;
+    return { kind: 'ack', seqNo: ping.seqNo, payload: new Uint8Array(0) };
+  }
+
+  /** Pings for another, but only a member at its known address: we are nobody's open relay. */
+  relay(request: IndirectPing, from: Endpoint): void {
+    const { roster, outbox, timers, now, options } = this.#context;
+    const target = roster.get(request.node);
+    if (target === undefined || !isAt(target, request)) {
+      outbox.count('gossip_drops', 'unknown-target');
+      return;
+    }
+    if (this.#relayed.size >= gossipLimits.relayedPingsMax) {
+      outbox.count('gossip_drops', 'relays-full');
+      return;
+    }
+    const seqNo = this.#nextSeqNo();
+    const { probeTimeoutMs, probeIntervalMs } = options.profile;
+    const giveUp = (): void => void this.#relayed.delete(seqNo);
+    const sayNo = (): void => {
+      if (request.nack) this.#post.sendPlain(from, { kind: 'nack', seqNo: request.seqNo });
+      // A late answer is still worth passing on.
+      relayed.timer = timers.schedule(now + probeIntervalMs, giveUp);
+    };
+    const relayed: RelayedPing = {
+      asker: from,
+      askedSeqNo: request.seqNo,
+      timer: timers.schedule(now + probeTimeoutMs * nackShare, sayNo),
+    };
+    this.#relayed.set(seqNo, relayed);
+    this.#post.send(target, [this.#pingMessage(seqNo, target)]);
+  }
+
+  ack(ack: Ack): void {
+    const relayed = this.#relayed.get(ack.seqNo);
+    if (relayed !== undefined) {
+      relayed.timer.cancel();
+      this.#relayed.delete(ack.seqNo);
+      this.#post.sendPlain(relayed.asker, { ...ack, seqNo: relayed.askedSeqNo });
+      return;
+    }
+    const probe = this.#probes.get(ack.seqNo);
+    if (probe === undefined) {
+      this.#context.outbox.count('gossip_drops', 'late-ack');
+      return;
+    }
+    probe.target.isDoubted = false;
+    this.#end(probe);
+  }
+
+  nack(nack: Nack): void {
+    const probe = this.#probes.get(nack.seqNo);
+    if (probe !== undefined) probe.nacks++;
+  }
+
+  /** Takes what a stream that we opened brought. False: it is none of ours. */
+  streamMessage(stream: StreamId, ack: Ack): boolean {
+    const probe = this.#byStream(stream);
+    if (probe === undefined) return false;
+    probe.stream = undefined;
+    this.#context.outbox.add({ kind: 'closeStream', stream });
+    if (ack.seqNo === probe.seqNo) this.ack(ack);
+    return true;
+  }
+
+  streamClosed(stream: StreamId): boolean {
+    const probe = this.#byStream(stream);
+    if (probe === undefined) return false;
+    probe.stream = undefined;
+    return true;
+  }
+
+  #tick(): void {
+    const { timers, now, options, roster, isLeaving } = this.#context;
+    if (isLeaving) return;
+    timers.schedule(now + options.profile.probeIntervalMs, () => {
+      this.#tick();
+    });
+    const target = roster.nextToProbe();
+    if (target !== undefined) this.#probe(target);
+  }
+
+  #probe(target: MemberRecord): void {
+    const { timers, now, options } = this.#context;
+    const seqNo = this.#nextSeqNo();
+    const dueAt = now + options.profile.probeIntervalMs;
+    const timer = timers.schedule(now + options.profile.probeTimeoutMs, () => {
+      this.#askOthers(probe, dueAt);
+    });
+    const probe: Probe = { seqNo, target, relays: 0, nacks: 0, stream: undefined, timer };
+    this.#probes.set(seqNo, probe);
+    const messages: Message[] = [this.#pingMessage(seqNo, target)];
+    // A suspect hears at once of what it is accused, so that it can refute.
+    if (target.state === 'suspect') messages.push(this.#accusation(target));
+    this.#post.send(target, messages);
+  }
+
+  /** The direct ping has no answer: the path or the datagram may be at fault, not the member. */
+  #askOthers(probe: Probe, dueAt: number): void {
+    const { roster, options, outbox, timers, header } = this.#context;
+    const { target, seqNo } = probe;
+    const relays = roster.pick(
+      options.profile.relays,
+      (record) => record !== target && record.state === 'alive',
+    );
+    probe.relays = relays.length;
+    const ping = this.#pingMessage(seqNo, target);
+    for (const relay of relays) {
+      this.#post.send(relay, [{ ...ping, kind: 'indirectPing', ...target.endpoint, nack: true }]);
+    }
+    probe.stream = this.#context.nextStream();
+    const bytes = encodeStreamMessage(header, ping);
+    outbox.add({ kind: 'openStream', stream: probe.stream, to: target.endpoint, bytes });
+    probe.timer = timers.schedule(dueAt, () => {
+      this.#conclude(probe);
+    });
+  }
+
+  #conclude(probe: Probe): void {
+    const { outbox, isLeaving } = this.#context;
+    const { target } = probe;
+    this.#end(probe);
+    if (isLeaving || !isLive(target)) return;
+    outbox.count('gossip_probes', 'failed');
+    // Silent relays say more about the relays or about us than about the target: it gets one more try.
+    if (probe.relays > 0 && probe.nacks === 0 && !target.isDoubted) {
+      target.isDoubted = true;
+      this.#probe(target);
+      return;
+    }
+    target.isDoubted = false;
+    this.#membership.suspect(this.#accusation(target));
+  }
+
+  #end(probe: Probe): void {
+    probe.timer.cancel();
+    this.#probes.delete(probe.seqNo);
+    if (probe.stream === undefined) return;
+    this.#context.outbox.add({ kind: 'closeStream', stream: probe.stream });
+    probe.stream = undefined;
+  }
+
+  #byStream(stream: StreamId): Probe | undefined {
+    for (const probe of this.#probes.values()) if (probe.stream === stream) return probe;
+    return undefined;
+  }
+
+  #pingMessage(seqNo: number, target: MemberRecord): Ping {
+    const { options } = this.#context;
+    return {
+      kind: 'ping',
+      seqNo,
+      node: target.name,
+      sourceAddress: options.endpoint.address,
+      sourcePort: options.endpoint.port,
+      sourceNode: options.name,
+    };
+  }
+
+  #accusation(target: MemberRecord): Message & { readonly kind: 'suspect' } {
+    const { name: node, incarnation } = target;
+    return { kind: 'suspect', incarnation, node, from: this.#context.options.name };
+  }
+
+  #nextSeqNo(): number {
+    this.#seqNo = (this.#seqNo + 1) >>> 0;
+    return this.#seqNo;
+  }
+}
+
+function isAt(record: MemberRecord, endpoint: Endpoint): boolean {
+  return record.endpoint.address === endpoint.address && record.endpoint.port === endpoint.port;
+}

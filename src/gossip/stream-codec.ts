@@ -1,0 +1,170 @@
+import { gossipLimits } from '../config/defaults.ts';
+import {
+  decodeMessage,
+  decodePushPullHeader,
+  decodeRemoteState,
+  encodeMessage,
+  encodePushPullHeader,
+  encodeRemoteState,
+  wireType,
+  type PushPullHeader,
+} from './codec.ts';
+import type { Decoded, RemoteState, StreamMessage, WireFault } from './message.ts';
+import { measureValue } from './msgpack.ts';
+
+/** The bytes of one stream message. `header` starts only the side that opened the stream. */
+export function encodeStreamMessage(header: Uint8Array, message: StreamMessage): Uint8Array {
+  if (message.kind !== 'pushPull') return Buffer.concat([header, encodeMessage(message)]);
+  const { states, join } = message;
+  return Buffer.concat([
+    header,
+    Uint8Array.of(wireType.pushPull),
+    encodePushPullHeader({ nodes: states.length, userStateLen: 0, join }),
+    ...states.map(encodeRemoteState),
+  ]);
+}
+
+type Phase = 'label' | 'type' | 'message' | 'header' | 'states' | 'userState' | 'done';
+
+/**
+ * Reads the one message that each side of a stream sends, in whatever pieces it arrives. Keeps at most
+ * one unread element and the states read so far; user data is skipped, not kept.
+ */
+export class StreamDecoder {
+  readonly #label: Uint8Array;
+  #phase: Phase;
+  #buffer: Buffer = Buffer.alloc(0);
+  #type = 0;
+  #header: PushPullHeader = { nodes: 0, userStateLen: 0, join: false };
+  #states: RemoteState[] = [];
+  #skip = 0;
+  #message: StreamMessage | undefined;
+
+  /** `header` is the cluster's label header; the answer on a stream that we opened carries none. */
+  constructor(header: Uint8Array, side: 'opened' | 'accepted') {
+    this.#label = header;
+    this.#phase = side === 'accepted' ? 'label' : 'type';
+  }
+
+  /** Takes the next bytes. `value` stays undefined until the message is whole; then it stays that. */
+  push(bytes: Uint8Array): Decoded<StreamMessage | undefined> {
+    this.#buffer =
+      this.#buffer.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.#buffer, bytes]);
+    for (;;) {
+      const step = this.#step();
+      if (step === 'wait') return { ok: true, value: this.#message };
+      if (step !== 'again') return { ok: false, fault: step };
+    }
+  }
+
+  #step(): 'again' | 'wait' | WireFault {
+    switch (this.#phase) {
+      case 'label':
+        return this.#readLabel();
+      case 'type':
+        return this.#readType();
+      case 'message':
+        return this.#readElement((body) => this.#takeMessage(body));
+      case 'header':
+        return this.#readElement((body) => this.#takeHeader(body));
+      case 'states':
+        return this.#readState();
+      case 'userState':
+        return this.#skipUserState();
+      case 'done':
+        this.#buffer = Buffer.alloc(0);
+        return 'wait';
+    }
+  }
+
+  #readLabel(): 'again' | 'wait' | WireFault {
+    const expected = this.#label;
+    if (expected.length === 0) {
+      this.#phase = 'type';
+      return 'again';
+    }
+    const have = Math.min(expected.length, this.#buffer.length);
+    for (let i = 0; i < have; i++) {
+      if (this.#buffer[i] !== expected[i]) return i === 0 ? 'label-missing' : 'label-wrong';
+    }
+    if (have < expected.length) return 'wait';
+    this.#consume(expected.length);
+    this.#phase = 'type';
+    return 'again';
+  }
+
+  #readType(): 'again' | 'wait' | WireFault {
+    const type = this.#buffer[0];
+    if (type === undefined) return 'wait';
+    this.#consume(1);
+    this.#type = type;
+    if (type === wireType.pushPull) this.#phase = 'header';
+    else if (type === wireType.ping || type === wireType.ack || type === wireType.error) {
+      this.#phase = 'message';
+    } else return type === wireType.label ? 'label-unexpected' : 'unsupported';
+    return 'again';
+  }
+
+  #readElement(take: (body: Uint8Array) => WireFault | undefined): 'again' | 'wait' | WireFault {
+    const end = measureValue(this.#buffer, 0);
+    if (end === 'malformed') return 'malformed';
+    const length = end === 'incomplete' ? this.#buffer.length : end;
+    if (length > gossipLimits.elementBytesMax) return 'too-large';
+    if (end === 'incomplete') return 'wait';
+    const body = this.#buffer.subarray(0, end);
+    this.#consume(end);
+    return take(body) ?? 'again';
+  }
+
+  #takeMessage(body: Uint8Array): WireFault | undefined {
+    const message = decodeMessage(Buffer.concat([Uint8Array.of(this.#type), body]));
+    if (!message.ok) return message.fault;
+    const { value } = message;
+    if (value.kind !== 'ping' && value.kind !== 'ack' && value.kind !== 'error')
+      return 'unsupported';
+    this.#finish(value);
+    return undefined;
+  }
+
+  #takeHeader(body: Uint8Array): WireFault | undefined {
+    const header = decodePushPullHeader(body);
+    if (!header.ok) return header.fault;
+    if (header.value.nodes > gossipLimits.membersMax) return 'too-large';
+    if (header.value.userStateLen > gossipLimits.streamBytesMax) return 'too-large';
+    this.#header = header.value;
+    this.#phase = 'states';
+    return undefined;
+  }
+
+  #readState(): 'again' | 'wait' | WireFault {
+    if (this.#states.length === this.#header.nodes) {
+      this.#skip = this.#header.userStateLen;
+      this.#phase = 'userState';
+      return 'again';
+    }
+    return this.#readElement((body) => {
+      const state = decodeRemoteState(body);
+      if (!state.ok) return state.fault;
+      this.#states.push(state.value);
+      return undefined;
+    });
+  }
+
+  #skipUserState(): 'again' | 'wait' {
+    const skipped = Math.min(this.#skip, this.#buffer.length);
+    this.#skip -= skipped;
+    this.#consume(skipped);
+    if (this.#skip > 0) return 'wait';
+    this.#finish({ kind: 'pushPull', join: this.#header.join, states: this.#states });
+    return 'again';
+  }
+
+  #finish(message: StreamMessage): void {
+    this.#message = message;
+    this.#phase = 'done';
+  }
+
+  #consume(count: number): void {
+    this.#buffer = this.#buffer.subarray(count);
+  }
+}

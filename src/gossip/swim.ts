@@ -1,0 +1,212 @@
+import { gossipIncarnationEpochMs, gossipLimits } from '../config/defaults.ts';
+import type { Endpoint } from './address.ts';
+import { ourVersions } from './codec.ts';
+import type { SwimContext, SwimOptions } from './context.ts';
+import { Outbox, type StreamId, type SwimEffect, type SwimInput } from './effect.ts';
+import { FullSync } from './full-sync.ts';
+import { Gossiper } from './gossiper.ts';
+import { Joiner } from './joiner.ts';
+import { snapshot, type Member, type MemberRecord } from './member.ts';
+import { Membership } from './membership.ts';
+import type { Message, StreamMessage } from './message.ts';
+import { News } from './news.ts';
+import { decodePacket, labelHeader } from './packet.ts';
+import { Post } from './post.ts';
+import { Prober } from './prober.ts';
+import { Roster } from './roster.ts';
+import { encodeStreamMessage } from './stream-codec.ts';
+import { encodeTags } from './tags.ts';
+import { Timers } from './timers.ts';
+
+/** The first incarnation of a process that started at `startedAtMs` (milliseconds since 1970). */
+export function firstIncarnation(startedAtMs: number): number {
+  const seconds = Math.floor((startedAtMs - gossipIncarnationEpochMs) / 1_000);
+  return Math.min(Math.max(seconds, 1), gossipLimits.incarnationMax);
+}
+
+/**
+ * SWIM without I/O: packets, streams, time and commands in, effects out. The order of effects matters
+ * and they are due at once. Bytes from outside never make it throw; it throws only on tags that do not
+ * fit and on a label that is too long, which are the caller's.
+ */
+export class Swim {
+  readonly #context: SwimContext;
+  readonly #membership: Membership;
+  readonly #prober: Prober;
+  readonly #gossiper: Gossiper;
+  readonly #sync: FullSync;
+  readonly #joiner: Joiner;
+  #wakeAt: number | undefined;
+
+  constructor(options: SwimOptions, now: number) {
+    const outbox = new Outbox();
+    let stream = 0;
+    this.#context = {
+      options,
+      header: labelHeader(options.label),
+      roster: new Roster(selfRecord(options, now), options.random),
+      timers: new Timers(),
+      outbox,
+      news: new News(() => {
+        outbox.count('gossip_drops', 'news-full');
+      }),
+      now,
+      isLeaving: false,
+      nextStream: () => (stream += 2),
+    };
+    const post = new Post(this.#context);
+    this.#membership = new Membership(this.#context);
+    this.#prober = new Prober(this.#context, this.#membership, post);
+    this.#gossiper = new Gossiper(this.#context, post);
+    this.#sync = new FullSync(this.#context, this.#membership);
+    this.#joiner = new Joiner(this.#context, this.#membership, this.#sync);
+  }
+
+  /** Takes one input at `now`, in milliseconds of a clock that never goes back. */
+  handle(input: SwimInput, now: number): readonly SwimEffect[] {
+    this.#context.now = now;
+    this.#dispatch(input);
+    this.#gossiper.wakeIfNeeded();
+    const { timers, outbox } = this.#context;
+    const wakeAt = timers.nextAt;
+    if (wakeAt !== undefined && wakeAt !== this.#wakeAt) outbox.add({ kind: 'wake', at: wakeAt });
+    this.#wakeAt = wakeAt;
+    return outbox.drain();
+  }
+
+  /** All members known, this peer first; those that failed or left stay listed until forgotten. */
+  members(): readonly Member[] {
+    return [...this.#context.roster.all()].map(snapshot);
+  }
+
+  #dispatch(input: SwimInput): void {
+    switch (input.kind) {
+      case 'packet':
+        this.#packet(input.bytes, input.from);
+        return;
+      case 'streamMessage':
+        this.#streamMessage(input.stream, input.message);
+        return;
+      case 'streamClosed':
+        if (!this.#prober.streamClosed(input.stream)) this.#sync.closed(input.stream);
+        return;
+      case 'timer':
+        this.#wakeAt = undefined;
+        this.#context.timers.runDue(this.#context.now);
+        return;
+      case 'resolved':
+        this.#joiner.resolved(input.host, input.addresses);
+        return;
+      case 'start':
+        this.#start();
+        return;
+      case 'setTags':
+        this.#membership.setTags(input.tags);
+        return;
+      case 'leave':
+        this.#leave();
+        return;
+      case 'probe':
+        this.#prober.probeByName(input.name);
+        return;
+    }
+  }
+
+  #start(): void {
+    this.#membership.announce();
+    this.#prober.start();
+    this.#sync.start();
+    this.#joiner.start();
+  }
+
+  #leave(): void {
+    const { outbox, timers, roster, now } = this.#context;
+    if (this.#context.isLeaving) return;
+    this.#context.isLeaving = true;
+    let isDone = false;
+    const finish = (): void => {
+      if (isDone) return;
+      isDone = true;
+      outbox.event({ kind: 'left' });
+    };
+    const isAlone = roster.isAlone();
+    this.#membership.leave(finish);
+    if (isAlone) finish();
+    else timers.schedule(now + gossipLimits.leaveTimeoutMs, finish);
+  }
+
+  #packet(bytes: Uint8Array, from: Endpoint): void {
+    const { outbox, header } = this.#context;
+    const packet = decodePacket(bytes, header);
+    if (!packet.ok) {
+      outbox.count('gossip_drops', packet.fault);
+      return;
+    }
+    for (const fault of packet.value.faults) outbox.count('gossip_drops', fault);
+    for (const message of packet.value.messages) this.#message(message, from);
+  }
+
+  #message(message: Message, from: Endpoint): void {
+    switch (message.kind) {
+      case 'ping':
+        this.#prober.ping(message, from);
+        return;
+      case 'indirectPing':
+        this.#prober.relay(message, from);
+        return;
+      case 'ack':
+        this.#prober.ack(message);
+        return;
+      case 'nack':
+        this.#prober.nack(message);
+        return;
+      case 'alive':
+        this.#membership.alive(message);
+        return;
+      case 'suspect':
+        this.#membership.suspect(message);
+        return;
+      case 'dead':
+        this.#membership.dead(message);
+        return;
+      case 'user':
+      case 'error':
+        this.#context.outbox.count('gossip_drops', 'unsupported');
+        return;
+    }
+  }
+
+  #streamMessage(stream: StreamId, message: StreamMessage): void {
+    const { outbox } = this.#context;
+    if (message.kind === 'pushPull') {
+      this.#sync.receive(stream, message);
+      return;
+    }
+    const ack = message.kind === 'ping' ? this.#prober.streamPing(message) : undefined;
+    if (ack !== undefined) {
+      const bytes = encodeStreamMessage(new Uint8Array(0), ack);
+      outbox.add({ kind: 'answerStream', stream, bytes });
+      return;
+    }
+    if (message.kind === 'ack' && this.#prober.streamMessage(stream, message)) return;
+    // A wrong name, an error of the other side or an answer that nobody asked for ends the stream.
+    outbox.count('gossip_drops', message.kind === 'ping' ? 'not-for-us' : 'stream-refused');
+    if (!this.#prober.streamClosed(stream)) this.#sync.closed(stream);
+    outbox.add({ kind: 'closeStream', stream });
+  }
+}
+
+function selfRecord(options: SwimOptions, now: number): MemberRecord {
+  return {
+    name: options.name,
+    endpoint: options.endpoint,
+    meta: encodeTags(options.tags),
+    versions: ourVersions,
+    contentIncarnation: options.incarnation,
+    incarnation: options.incarnation,
+    state: 'alive',
+    stateSince: now,
+    suspicion: undefined,
+    isDoubted: false,
+  };
+}
