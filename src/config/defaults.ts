@@ -464,3 +464,19 @@ export const httpSessionCookies: readonly string[] = [
   '.AspNetCore.Session',
   'laravel_session',
 ];
+
+export const cliLimits = {
+  /** A signal that repeats within this time is one key press that two processes passed on. */
+  signalRepeatMs: 250,
+  /** A peer whose parent went away, or that was told to stop, is gone after this long at the latest. */
+  stopTimeoutMs: 4_000,
+  clusterPeersDefault: 3,
+  clusterPeersMax: 32,
+  /** Ports of one peer of `sailring cluster`; some are left free. */
+  clusterPortsEach: 10,
+  /** Where the peers' ports of `sailring cluster` start without `--base-port`. */
+  clusterPeerBasePort: 7_100,
+  /** Longest wait for all peers of `sailring cluster` to see each other. */
+  clusterReadyTimeoutMs: 30_000,
+  clusterPollMs: 50,
+} as const;

@@ -1,0 +1,73 @@
+import { cliLimits } from '../config/defaults.ts';
+import type { RunningPeer } from '../peer.ts';
+import { readConfig } from './check.ts';
+import { complain } from './complain.ts';
+import { createLog } from './log.ts';
+import { describeStartFailure } from './start-failure.ts';
+import { stopSignal } from './stop-signals.ts';
+import type { CliOutput } from './output.ts';
+
+export interface StartOptions {
+  readonly config: string;
+  /** Print the addresses as one JSON line instead of text. */
+  readonly json?: boolean;
+  /** Stop when standard input ends. */
+  readonly exitWithParent?: boolean;
+}
+
+/**
+ * Runs one peer until it is told to stop: a signal drains it, a second one ends it at once.
+ *
+ * @returns the exit code; the caller then leaves the process
+ */
+export async function start(options: StartOptions, out: CliOutput): Promise<number> {
+  const config = readConfig(options.config, out);
+  if (config === undefined) return 1;
+  const log = createLog(config);
+  const parentGone = options.exitWithParent === true ? standardInputEnd() : undefined;
+  // Nobody is left to start for.
+  void parentGone?.then(() => setTimeout(() => process.exit(0), cliLimits.stopTimeoutMs).unref());
+  let peer: RunningPeer;
+  try {
+    const { startPeer } = await import('../peer.ts');
+    peer = await startPeer(config, log);
+  } catch (error) {
+    log.debug({ err: error }, 'start failed');
+    complain(out, describeStartFailure(error, config, options.config));
+    return 1;
+  }
+  const signal = stopSignal((exitCode) => process.exit(exitCode));
+  out.out(`${options.json === true ? asJson(peer) : asText(peer)}\n`);
+  const end = await Promise.race([signal, ...(parentGone === undefined ? [] : [parentGone])]);
+  log.info({ reason: end }, 'stopping');
+  if (end !== 'parent gone') await peer.drain();
+  await peer.stop();
+  return 0;
+}
+
+function standardInputEnd(): Promise<'parent gone'> {
+  return new Promise((resolve) => {
+    for (const event of ['end', 'close', 'error'])
+      process.stdin.once(event, () => {
+        resolve('parent gone');
+      });
+    process.stdin.resume();
+  });
+}
+
+function asJson(peer: RunningPeer): string {
+  return JSON.stringify({ pid: process.pid, ...peer.addresses });
+}
+
+function asText({ addresses }: RunningPeer): string {
+  const { name, sip, http, admin, gossip, link } = addresses;
+  const parts = Object.entries({
+    'sip udp': sip.udp,
+    'sip tcp': sip.tcp,
+    http,
+    admin,
+    gossip,
+    link,
+  }).filter((part): part is [string, string] => part[1] !== undefined);
+  return `sailring ${name} ready ${parts.map(([what, where]) => `${what} ${where}`).join(' ')}`;
+}
