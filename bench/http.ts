@@ -129,7 +129,8 @@ async function measure(
   try {
     subjects.push(...(await start()));
     const measured = subjects.length > 0 ? subjects : [origin];
-    await until('the first answer', () => answersOk(`http://127.0.0.1:${port}/?user=user0`));
+    const [first] = measured;
+    if (first !== undefined) await untilAnswering(first, port);
     return await drive(measured, [origin], port, load);
   } finally {
     for (const started of [...subjects, origin]) await started.stop();
@@ -224,13 +225,12 @@ async function startNodeProxy(file: string): Promise<readonly Started[]> {
 }
 
 async function answering(started: Started, listening: readonly number[]): Promise<Started> {
-  try {
-    for (const port of listening) {
-      await until(`port ${port}`, () => answersOk(`http://127.0.0.1:${port}/?user=user0`));
-    }
-  } catch (error) {
-    await started.stop();
-    throw new Error(started.output(), { cause: error });
-  }
+  for (const port of listening) await untilAnswering(started, port);
   return started;
+}
+
+async function untilAnswering(started: Started, port: number): Promise<void> {
+  await until(`an answer at port ${port}`, started, () =>
+    answersOk(`http://127.0.0.1:${port}/?user=user0`),
+  );
 }

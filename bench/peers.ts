@@ -83,13 +83,14 @@ export async function startPeers(files: readonly PeerFile[]): Promise<readonly S
     return startProgram(process.execPath, [program, 'start', '-c', path], subjectCore);
   });
   try {
-    for (const file of files) {
-      await until(`peer ${file.name}`, () => knowsAll(file.adminPort, files.length));
+    for (const [index, file] of files.entries()) {
+      await until(`peer ${file.name}`, started[index]!, () =>
+        knowsAll(file.adminPort, files.length),
+      );
     }
   } catch (error) {
     for (const peer of started) await peer.stop();
-    const output = started.map((peer) => peer.output()).join('\n');
-    throw new Error(`the peers did not become ready\n${output}`, { cause: error });
+    throw error;
   }
   return started;
 }

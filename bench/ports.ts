@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Started } from './processes.ts';
 
 /** Ports of all measurements, on loopback; one measurement runs at a time. */
 export const ports = {
@@ -15,11 +16,18 @@ export const ports = {
 const readyWithinMs = 20_000;
 const askEveryMs = 50;
 
-/** Asks until the answer is yes; rejects after 20 s, naming what did not come. */
-export async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
+/** Asks until the answer is yes; rejects after 20 s or when the program has ended, with what it printed. */
+export async function until(
+  what: string,
+  started: Started,
+  isTrue: () => boolean | Promise<boolean>,
+): Promise<void> {
   const deadline = performance.now() + readyWithinMs;
   while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`${what} did not come`);
+    if (started.hasEnded() || performance.now() > deadline) {
+      await started.stop();
+      throw new Error(`${what} did not come\n${started.output()}`);
+    }
     await delay(askEveryMs);
   }
 }

@@ -12,6 +12,7 @@ export interface Started {
   readonly pid: number;
   /** Resolves when the program has ended; with its exit code, or null after a signal. */
   readonly ended: Promise<number | null>;
+  hasEnded(): boolean;
   /** What it has printed so far on both streams, the last 64 KiB. */
   output(): string;
   /** Resolves with the line of standard output that begins with `start`; rejects when it ends before. */
@@ -90,6 +91,7 @@ export function startProgram(
   return {
     pid,
     ended,
+    hasEnded: () => hasEnded,
     output: () => output,
     line: (start) =>
       new Promise((resolve, reject) => {

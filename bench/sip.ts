@@ -188,7 +188,7 @@ async function startKamailio(allocator: 'qm' | 'fm'): Promise<readonly Started[]
   const memory = ['-m', '256', '-M', '8', '-x', allocator, '-X', allocator];
   const files = ['-f', config, '-P', join(folder, 'kamailio.pid'), '-Y', folder];
   const kamailio = startProgram('kamailio', [...files, '-DD', '-E', ...memory], subjectCore);
-  await untilBound(kamailio);
+  await until('Kamailio', kamailio, () => isBound('udp', ports.subjectSip));
   return [kamailio];
 }
 
@@ -198,13 +198,4 @@ async function startForwarder(): Promise<readonly Started[]> {
   const forwarder = startProgram(process.execPath, parameters, subjectCore);
   await forwarder.line('ready');
   return [forwarder];
-}
-
-async function untilBound(started: Started): Promise<void> {
-  try {
-    await until(`port ${ports.subjectSip}`, () => isBound('udp', ports.subjectSip));
-  } catch (error) {
-    await started.stop();
-    throw new Error(started.output(), { cause: error });
-  }
 }
