@@ -120,8 +120,9 @@ export class Membership {
   /** Changes what this peer says of itself. Throws when the tags do not fit. */
   setTags(tags: Tags): void {
     const { roster, outbox, isLeaving } = this.#context;
-    roster.self.meta = encodeTags(tags);
-    if (isLeaving) return;
+    const meta = encodeTags(tags);
+    if (isLeaving || Buffer.compare(meta, roster.self.meta) === 0) return;
+    roster.self.meta = meta;
     roster.self.incarnation++;
     roster.self.contentIncarnation = roster.self.incarnation;
     this.#tellAlive(roster.self);

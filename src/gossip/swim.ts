@@ -1,4 +1,4 @@
-import { gossipIncarnationEpochMs, gossipLimits } from '../config/defaults.ts';
+import { gossipIncarnationEpochSeconds, gossipLimits } from '../config/defaults.ts';
 import type { Endpoint } from './address.ts';
 import { ourVersions } from './codec.ts';
 import type { SwimContext, SwimOptions } from './context.ts';
@@ -18,9 +18,9 @@ import { encodeStreamMessage } from './stream-codec.ts';
 import { encodeTags } from './tags.ts';
 import { Timers } from './timers.ts';
 
-/** The first incarnation of a process that started at `startedAtMs` (milliseconds since 1970). */
-export function firstIncarnation(startedAtMs: number): number {
-  const seconds = Math.floor((startedAtMs - gossipIncarnationEpochMs) / 1_000);
+/** The first incarnation of a process that started at `epoch` (seconds since 1970). */
+export function firstIncarnation(epoch: number): number {
+  const seconds = Math.floor(epoch) - gossipIncarnationEpochSeconds;
   return Math.min(Math.max(seconds, 1), gossipLimits.incarnationMax);
 }
 

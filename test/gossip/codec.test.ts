@@ -21,7 +21,7 @@ const header = labelHeader('test');
 const noHeader = new Uint8Array(0);
 
 function record<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
-  return fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
+  return fc.record(model, { noNullPrototype: true });
 }
 
 const uint32 = fc.integer({ min: 0, max: 0xffff_ffff });

@@ -124,7 +124,7 @@ export class GossipNetwork {
       {
         name,
         // The virtual clock starts on 2026-01-01.
-        incarnation: options.incarnation ?? firstIncarnation(1_767_225_600_000 + this.now),
+        incarnation: options.incarnation ?? firstIncarnation(1_767_225_600 + this.now / 1_000),
         endpoint,
         label,
         seeds: options.seeds ?? [],

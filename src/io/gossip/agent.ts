@@ -1,0 +1,334 @@
+import type { RemoteInfo } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
+import { gossipLimits, gossipProfiles } from '../../config/defaults.ts';
+import {
+  canonicalAddress,
+  endpointText,
+  firstIncarnation,
+  parseSeed,
+  Swim,
+  type Endpoint,
+  type Member,
+  type Seed,
+  type SwimEffect,
+  type SwimEvent,
+  type SwimInput,
+  type Tags,
+} from '../../gossip/index.ts';
+import type { Counters } from '../../pipeline/counters.ts';
+import { advertisedEndpoint } from './advertise.ts';
+import { bindGossipSockets, type GossipSockets } from './sockets.ts';
+import { GossipStreams } from './streams.ts';
+
+type LogLine = (fields: object, message: string) => void;
+
+export interface GossipAgentOptions {
+  /** Name of this peer, the same after every restart. */
+  readonly name: string;
+  /** Start time of this process in seconds since 1970; told to others as the tag `epoch`. */
+  readonly epoch: number;
+  /** Name of the cluster; packets and streams of others are dropped. '' switches the label off. */
+  readonly label: string;
+  /** An IP address and a port for UDP and TCP; port 0 takes a free one. */
+  readonly listen: Endpoint;
+  /** Where others reach this peer; by default where it listens. Port 0: the bound one. */
+  readonly advertise?: Endpoint;
+  /** `host:port` each; names are looked up again and again. */
+  readonly seeds: readonly string[];
+  readonly profile: 'fast' | 'lan' | 'wan';
+  /** At most 512 bytes when encoded. */
+  readonly tags: Tags;
+  readonly counters: Counters;
+  /** Called once for all that one turn of the event loop changed. */
+  readonly onChange: (members: readonly Member[]) => void;
+  readonly log: {
+    readonly debug: LogLine;
+    readonly info: LogLine;
+    readonly warn: LogLine;
+    readonly error: LogLine;
+  };
+}
+
+/**
+ * This peer's part in the membership: sockets, clock and chance around the machine of the gossip room.
+ * Life: `start`, then any of the others, `leave` when it goes by its own will, `stop`.
+ */
+export class GossipAgent {
+  readonly #options: GossipAgentOptions;
+  readonly #seeds: readonly Seed[];
+  readonly #streams: GossipStreams;
+  readonly #inputs: SwimInput[] = [];
+  readonly #lookups = new Set<string>();
+  #tags: Tags;
+  #swim: Swim | undefined;
+  #sockets: GossipSockets | undefined;
+  #wake: NodeJS.Timeout | undefined;
+  #isHandling = false;
+  #isChangeDue = false;
+  #isStopped = false;
+  #leaving: PromiseWithResolvers<void> | undefined;
+
+  /** Throws on a seed that is not `host:port`. */
+  constructor(options: GossipAgentOptions) {
+    this.#options = options;
+    this.#tags = options.tags;
+    this.#seeds = options.seeds.map((text) => {
+      const seed = parseSeed(text);
+      if (seed === undefined) throw new Error(`the gossip seed "${text}" is not host:port`);
+      return seed;
+    });
+    this.#streams = new GossipStreams({
+      label: options.label,
+      timeoutMs: gossipProfiles[options.profile].streamTimeoutMs,
+      counters: options.counters,
+      onInput: (input) => {
+        this.#input(input);
+      },
+    });
+  }
+
+  /** The bound port; 0 while none is bound. */
+  get port(): number {
+    return this.#sockets?.port ?? 0;
+  }
+
+  /** Binds the port and begins to join. Joining itself is never a failure: it is tried for ever. */
+  async start(): Promise<void> {
+    const { listen, advertise, log, seeds } = this.#options;
+    if (this.#sockets !== undefined || this.#isStopped) throw new Error('gossip starts only once');
+    const sockets = await bindGossipSockets(listen.address, listen.port);
+    this.#sockets = sockets;
+    let endpoint: Endpoint;
+    try {
+      endpoint = await advertisedEndpoint({ ...listen, port: sockets.port }, advertise);
+      this.#swim = this.#createSwim(endpoint);
+    } catch (error) {
+      await this.#stopSockets();
+      throw error;
+    }
+    sockets.packets.on('message', (bytes, from) => {
+      this.#packet(bytes, from);
+    });
+    sockets.packets.on('error', (error) => {
+      log.error({ err: error }, 'the gossip packet socket failed');
+    });
+    sockets.streams.on('connection', (socket) => {
+      this.#streams.accept(socket);
+    });
+    sockets.streams.on('error', (error) => {
+      log.error({ err: error }, 'the gossip stream socket failed');
+    });
+    if (seeds.length > gossipLimits.seedsMax) {
+      log.warn({ seeds: seeds.length }, 'only the first gossip seeds are used');
+    }
+    log.info({ endpoint: endpointText(endpoint), port: sockets.port }, 'gossip listens');
+    this.#input({ kind: 'start' });
+  }
+
+  /** All known members, this peer first; those that failed or left stay until they are forgotten. */
+  members(): readonly Member[] {
+    return this.#swim?.members() ?? [];
+  }
+
+  /** Tells all others what this peer now says of itself. Throws when it takes more than 512 bytes. */
+  setTags(tags: Tags): void {
+    this.#tags = tags;
+    if (this.#swim !== undefined) this.#input({ kind: 'setTags', tags: this.#allTags() });
+  }
+
+  /** Probes a member at once, because a link to it failed. */
+  probeSoon(name: string): void {
+    this.#input({ kind: 'probe', name });
+  }
+
+  /** Tells the others that this peer goes; settles when that is spread, after 1 s at the latest. */
+  async leave(): Promise<void> {
+    if (this.#swim === undefined || this.#isStopped) return;
+    if (this.#leaving === undefined) {
+      this.#leaving = Promise.withResolvers();
+      this.#input({ kind: 'leave' });
+    }
+    await this.#leaving.promise;
+  }
+
+  /** Closes everything at once; others find this peer dead unless it left before. */
+  async stop(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    clearTimeout(this.#wake);
+    this.#leaving?.resolve();
+    await this.#stopSockets();
+  }
+
+  async #stopSockets(): Promise<void> {
+    const sockets = this.#sockets;
+    this.#sockets = undefined;
+    this.#streams.closeAll();
+    if (sockets === undefined) return;
+    await Promise.all([
+      new Promise<void>((resolve) => {
+        sockets.packets.close(resolve);
+      }),
+      new Promise<void>((resolve) => {
+        sockets.streams.close(() => {
+          resolve();
+        });
+      }),
+    ]);
+  }
+
+  #createSwim(endpoint: Endpoint): Swim {
+    const { name, epoch, label, profile } = this.#options;
+    return new Swim(
+      {
+        name,
+        incarnation: firstIncarnation(epoch),
+        endpoint,
+        label,
+        seeds: this.#seeds,
+        profile: gossipProfiles[profile],
+        tags: this.#allTags(),
+        random: Math.random,
+      },
+      performance.now(),
+    );
+  }
+
+  #allTags(): Tags {
+    return { epoch: `${this.#options.epoch}`, ...this.#tags };
+  }
+
+  /** One input at a time: what an effect brings at once waits until the effects before it are done. */
+  #input(input: SwimInput): void {
+    const swim = this.#swim;
+    if (swim === undefined || this.#isStopped) return;
+    this.#inputs.push(input);
+    if (this.#isHandling) return;
+    this.#isHandling = true;
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        for (const effect of swim.handle(next, performance.now())) this.#do(effect);
+      }
+    } finally {
+      this.#isHandling = false;
+    }
+  }
+
+  #do(effect: SwimEffect): void {
+    switch (effect.kind) {
+      case 'send':
+        this.#send(effect.to, effect.bytes);
+        return;
+      case 'openStream':
+        this.#streams.open(effect.stream, effect.to, effect.bytes);
+        return;
+      case 'answerStream':
+        this.#streams.answer(effect.stream, effect.bytes);
+        return;
+      case 'closeStream':
+        this.#streams.close(effect.stream);
+        return;
+      case 'resolve':
+        void this.#resolve(effect.host);
+        return;
+      case 'wake':
+        this.#wakeAt(effect.at);
+        return;
+      case 'event':
+        this.#event(effect.event);
+        return;
+      case 'count':
+        this.#options.counters.count(effect.name, effect.reason);
+        return;
+    }
+  }
+
+  #send(to: Endpoint, bytes: Uint8Array): void {
+    const socket = this.#sockets?.packets;
+    if (socket === undefined) return;
+    // A socket for both families takes IPv4 only as IPv4-mapped.
+    const isMapped = socket.address().family === 'IPv6' && !to.address.includes(':');
+    const address = isMapped ? `::ffff:${to.address}` : to.address;
+    socket.send(bytes, to.port, address, (error) => {
+      if (error !== null) this.#options.counters.count('gossip_drops', 'send-failed');
+    });
+  }
+
+  #packet(bytes: Uint8Array, from: RemoteInfo): void {
+    const address = canonicalAddress(from.address) ?? from.address;
+    this.#input({ kind: 'packet', bytes, from: { address, port: from.port } });
+  }
+
+  #wakeAt(at: number): void {
+    clearTimeout(this.#wake);
+    const delay = Math.max(0, Math.ceil(at - performance.now()));
+    this.#wake = setTimeout(() => {
+      const isLate = performance.now() - at > gossipLimits.timerLateMs;
+      if (!isLate) {
+        this.#input({ kind: 'timer' });
+        return;
+      }
+      // We were held up: answers that wait in the socket come before judgement on who is silent.
+      this.#options.counters.count('gossip_timers', 'late');
+      setImmediate(() =>
+        setImmediate(() => {
+          this.#input({ kind: 'timer' });
+        }),
+      );
+    }, delay);
+  }
+
+  async #resolve(host: string): Promise<void> {
+    if (this.#lookups.has(host)) return;
+    this.#lookups.add(host);
+    let addresses: readonly string[] = [];
+    try {
+      addresses = (await lookup(host, { all: true })).map((found) => found.address);
+    } catch (error) {
+      this.#options.log.debug({ host, err: error }, 'a gossip seed has no address now');
+    }
+    this.#lookups.delete(host);
+    this.#input({ kind: 'resolved', host, addresses });
+  }
+
+  #event(event: SwimEvent): void {
+    if (event.kind === 'left') {
+      this.#leaving?.resolve();
+      return;
+    }
+    this.#logEvent(event);
+    this.#options.counters.count('gossip_events', event.kind);
+    if (this.#isChangeDue) return;
+    this.#isChangeDue = true;
+    setImmediate(() => {
+      this.#isChangeDue = false;
+      if (!this.#isStopped) this.#options.onChange(this.members());
+    });
+  }
+
+  #logEvent(event: Exclude<SwimEvent, { kind: 'left' }>): void {
+    const { log } = this.#options;
+    const { name, incarnation } = event.member;
+    const fields = { member: name, at: endpointText(event.member), incarnation };
+    switch (event.kind) {
+      case 'join':
+        log.info(fields, 'a member joined');
+        return;
+      case 'leave':
+        log.info(fields, 'a member left');
+        return;
+      case 'update':
+        log.debug(fields, 'a member changed');
+        return;
+      case 'suspect':
+        log.info({ ...fields, by: event.by }, 'a member is suspected');
+        return;
+      case 'fail':
+        log.warn({ ...fields, by: event.by }, 'a member failed');
+        return;
+      case 'conflict':
+        log.error(fields, 'another peer uses the name of this one');
+        return;
+    }
+  }
+}

@@ -1,0 +1,1 @@
+export { GossipAgent, type GossipAgentOptions } from './agent.ts';
