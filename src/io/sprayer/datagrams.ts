@@ -16,7 +16,8 @@ interface Client {
   readonly address: string;
   readonly port: number;
   readonly socket: Socket;
-  target: Target;
+  /** Undefined before its first datagram was sent. */
+  target: Target | undefined;
   lastUsedMs: number;
 }
 
@@ -30,6 +31,8 @@ export class DatagramRelay {
   readonly #rotation: Rotation<Target>;
   readonly #targets: ReadonlySet<string>;
   readonly #counters: Counters;
+  /** All peers are of one address family. */
+  readonly #isIPv6: boolean;
   /** In the order of their last use. */
   readonly #clients = new Map<string, Client>();
   #public: Socket | undefined;
@@ -44,6 +47,7 @@ export class DatagramRelay {
     this.#mode = mode;
     this.#rotation = rotation;
     this.#targets = new Set(targets.map((target) => target.sip.text));
+    this.#isIPv6 = targets.some((target) => isIPv6(target.sip.host));
     this.#counters = counters;
   }
 
@@ -81,9 +85,11 @@ export class DatagramRelay {
 
   #toPeer(datagram: Buffer, from: RemoteInfo): void {
     const client = this.#clientOf(from);
-    if (this.#mode === 'per-packet' || !client.target.isAlive)
-      client.target = this.#rotation.next();
-    const { host, port } = client.target.sip;
+    const last = client.target;
+    const stays = this.#mode === 'flow' && last?.isAlive === true;
+    const target = stays ? last : this.#rotation.next();
+    client.target = target;
+    const { host, port } = target.sip;
     this.#count('to_peer');
     client.socket.send(datagram, port, host, (error) => {
       if (error !== null) this.#count('send_failed');
@@ -104,16 +110,15 @@ export class DatagramRelay {
       if (oldest !== undefined) this.#forget(oldest);
       this.#count('client_evicted');
     }
-    const target = this.#rotation.next();
     const client: Client = {
       key,
       address: from.address,
       port: from.port,
       socket: createSocket({
-        type: isIPv6(target.sip.host) ? 'udp6' : 'udp4',
+        type: this.#isIPv6 ? 'udp6' : 'udp4',
         recvBufferSize: sprayerLimits.receiveBufferBytes,
       }),
-      target,
+      target: undefined,
       lastUsedMs: performance.now(),
     };
     client.socket.on('message', (datagram, source) => {

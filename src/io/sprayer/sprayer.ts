@@ -66,6 +66,11 @@ export class Sprayer {
     }
   }
 
+  /** How many peers are known to live. */
+  get livingPeers(): number {
+    return this.#targets.filter((target) => target.isAlive).length;
+  }
+
   async stop(): Promise<void> {
     for (const target of this.#targets) target.stop();
     this.#datagrams.stop();

@@ -45,7 +45,7 @@ export class Target implements Candidate {
 
   start(): void {
     this.#isStopped = false;
-    this.#connect();
+    this.#connect(false);
   }
 
   stop(): void {
@@ -54,7 +54,8 @@ export class Target implements Candidate {
     this.#watch?.destroy();
   }
 
-  #connect(): void {
+  /** @param wasShort the connection before this one ended soon after it began */
+  #connect(wasShort: boolean): void {
     const startedAtMs = performance.now();
     const socket = connect({ host: this.sip.host, port: this.sip.port });
     let isConnected = false;
@@ -72,14 +73,14 @@ export class Target implements Candidate {
     socket.on('close', () => {
       if (this.#isStopped) return;
       if (!isConnected) this.#isAlive = false;
-      const livedMs = performance.now() - startedAtMs;
-      const pauseMs = sprayerLimits.watchIntervalMs;
-      // At once after a long life, so that a death is known within a millisecond.
-      if (isConnected && livedMs > pauseMs) this.#connect();
+      // At once after a connection ended, so that a death is known within a millisecond; but a peer
+      // that takes connections only to close them is not asked without end.
+      const isShort = performance.now() - startedAtMs < sprayerLimits.watchIntervalMs;
+      if (isConnected && !(isShort && wasShort)) this.#connect(isShort);
       else
         this.#retry = setTimeout(() => {
-          this.#connect();
-        }, pauseMs);
+          this.#connect(false);
+        }, sprayerLimits.watchIntervalMs);
     });
   }
 }
