@@ -174,7 +174,7 @@ function onlySip(text: string): ParsedVariable {
 }
 
 function unknown(text: string, protocol: Protocol): ParsedVariable {
-  const near = suggest(text, candidates(text, protocol));
+  const near = withUri(text, protocol) ?? suggest(text, candidates(text, protocol));
   const kinds =
     protocol === 'sip'
       ? 'request.uri, request.method, request.HEADER, parameter.NAME, match'
@@ -183,6 +183,15 @@ function unknown(text: string, protocol: Protocol): ParsedVariable {
     ok: false,
     fault: `unknown variable "${text}"; expected one of ${kinds}, with the suffixes of the manual${near}`,
   };
+}
+
+/** The most frequent slip is a part without `.uri` before it, as in `request.from.user`. */
+function withUri(text: string, protocol: Protocol): string | undefined {
+  const dot = text.indexOf('.');
+  const { name, chain } = splitSuffix(text.slice(dot + 1));
+  const readings = protocol === 'sip' ? sipHeaderReadings : httpReadings;
+  const isSlip = text.startsWith('request.') && readings.has(`uri.${chain}`);
+  return isSlip ? `; did you mean "request.${name}.uri.${chain}"?` : undefined;
 }
 
 /** What a mistyped variable may have meant: its name with every suffix that the protocol knows. */

@@ -151,13 +151,12 @@ export class XmlScanner {
     if (attributes === undefined) return;
     const element = { name, offset, attributes, textOffset: -1 };
     this.#elements.push(element);
-    if (this.#text[this.#at] === '/') this.#at += 2;
+    if (this.#open.length >= dcrLimits.depthMax) {
+      this.#stop(offset, `<${name}> is nested deeper than ${dcrLimits.depthMax} elements`, name);
+    } else if (this.#text[this.#at] === '/') this.#at += 2;
     else {
       this.#at += 1;
       this.#open.push(element);
-      if (this.#open.length > dcrLimits.depthMax) {
-        this.#stop(offset, `<${name}> is nested deeper than ${dcrLimits.depthMax} elements`);
-      }
     }
   }
 

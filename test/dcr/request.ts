@@ -23,8 +23,7 @@ export function sip(text: string): SipSubject {
 /** An HTTP request from lines as a test writes them. */
 export function http(text: string): HttpSubject {
   const parsed = parseRequestHead(wire(text));
-  assert.equal(parsed.kind, 'head', `the test holds a malformed HTTP head: ${text}`);
-  assert.ok(parsed.kind === 'head');
+  assert.ok(parsed.kind === 'head', `the test holds a malformed HTTP head: ${text}`);
   return httpSubject(parsed.head);
 }
 
