@@ -34,9 +34,7 @@ function hashPoint(key: string): Buffer {
  * library's own shares round differently as members come and go and would move keys between others.
  */
 export function createRing(members: readonly RingMember[]): Ring {
-  const sorted = members
-    .filter((member) => member.weight > 0)
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const sorted = enabled(members);
   const servers = Object.fromEntries(
     sorted.map(({ name, weight }) => [name, { vnodes: vnodesOf(weight) }]),
   );
@@ -53,6 +51,17 @@ export function createRing(members: readonly RingMember[]): Ring {
 function vnodesOf(weight: number): number {
   const vnodes = Math.max(1, Math.round(ringLimits.vnodesPerWeight * weight));
   return vnodes === vnodesOfLibraryDefault ? vnodesOfLibraryDefault + 1 : vnodes;
+}
+
+/** Version that {@link createRing} would give these members; far cheaper than building the ring. */
+export function ringVersion(members: readonly RingMember[]): string {
+  return versionOf(enabled(members));
+}
+
+function enabled(members: readonly RingMember[]): RingMember[] {
+  return members
+    .filter((member) => member.weight > 0)
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function versionOf(sorted: readonly RingMember[]): string {

@@ -5,6 +5,7 @@ import { takeFromUpstream, type UpstreamSip, type UpstreamSipOptions } from './u
 
 /** TCP to the upstream server: one connection, dialled when needed, shared by all its dialogs. */
 export class UpstreamSipTcp implements UpstreamSip {
+  readonly transport = 'TCP';
   readonly #options: UpstreamSipOptions;
   #socket: Socket | undefined;
   /** Messages that wait for the connection. */

@@ -9,6 +9,7 @@ import { takeFromUpstream, type UpstreamSip, type UpstreamSipOptions } from './u
  * told when nobody listens there (ICMP port unreachable).
  */
 export class UpstreamSipUdp implements UpstreamSip {
+  readonly transport = 'UDP';
   readonly #options: UpstreamSipOptions;
   readonly #socket: Socket;
   #unreachableUntilMs = 0;

@@ -1,7 +1,4 @@
 import type { Counters } from '../../pipeline/counters.ts';
-import type { Envelope } from '../../pipeline/envelope.ts';
-import { UpstreamSipTcp } from './upstream-sip-tcp.ts';
-import { UpstreamSipUdp } from './upstream-sip-udp.ts';
 
 export interface UpstreamSipOptions {
   /** Where the upstream SIP server listens, and from where it answers. */
@@ -24,13 +21,11 @@ export interface UpstreamSip {
   start(): Promise<void>;
   /** `host:port` that our Via names to the upstream server. */
   readonly localAddress: string;
+  /** As the Via names it. */
+  readonly transport: 'UDP' | 'TCP';
   /** False: the server is known to be unreachable; nothing was sent. */
-  deliver(message: Buffer, envelope: Envelope): boolean;
+  deliver(message: Buffer): boolean;
   stop(): Promise<void>;
-}
-
-export function createUpstreamSip(options: UpstreamSipOptions): UpstreamSip {
-  return options.transport === 'udp' ? new UpstreamSipUdp(options) : new UpstreamSipTcp(options);
 }
 
 /** Passes responses on; requests of the application have no way out of this peer yet. */

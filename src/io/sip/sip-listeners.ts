@@ -30,29 +30,17 @@ export class SipListeners {
   readonly #options: SipListenersOptions;
   readonly #udp = new Map<string, UdpListener>();
   readonly #tcp = new Map<string, TcpListener>();
-  #bound: readonly BoundSipListener[] = [];
+  readonly #bound: BoundSipListener[] = [];
 
   constructor(options: SipListenersOptions) {
     this.#options = options;
   }
 
-  /** Binds all, or rejects with a message that names the address and unbinds what was bound. */
+  /** Binds all. Rejects with the system's error for the first one that cannot be bound. */
   async start(): Promise<void> {
-    const bound: BoundSipListener[] = [];
     for (const [index, listener] of this.#options.listeners.entries()) {
-      try {
-        bound.push(await this.#bind(listener, index));
-      } catch (error) {
-        await this.stop();
-        throw new Error(
-          `cannot listen for SIP on ${listener.transport} ${hostPort(listener)}: ${codeOf(error)}`,
-          {
-            cause: error,
-          },
-        );
-      }
+      this.#bound.push(await this.#bind(listener, index));
     }
-    this.#bound = bound;
   }
 
   /** In the order of the configuration, with the ports that were bound. */
@@ -102,14 +90,4 @@ export class SipListeners {
     );
     return fitting === undefined ? undefined : this.#udp.get(fitting.flow);
   }
-}
-
-function hostPort({ address, port }: SipListenerOptions): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-function codeOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'EADDRINUSE') return 'the port is in use by another program; choose another port';
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,0 +1,440 @@
+import type { Logger } from 'pino';
+import { AdminServer, type MemberStatus, type PeerStatus } from './admin/index.ts';
+import { formatHostPort, isWildcard, parseHostPort } from './config/address.ts';
+import { peerLimits } from './config/defaults.ts';
+import type { Config } from './config/index.ts';
+import { formatRuleError, type NumberResolver } from './dcr/index.ts';
+import { createApplication as createDemo } from './demo/conference.ts';
+import { endpointText, type Member } from './gossip/index.ts';
+import type { RequestHead, RequestReceiver, ResponseReceiver } from './http/index.ts';
+import type { Application } from './io/application/application.ts';
+import { EmbeddedApplicationHost } from './io/application/embedded.ts';
+import { UpstreamHttp } from './io/application/upstream-http.ts';
+import type { UpstreamSip } from './io/application/upstream-sip.ts';
+import { createUpstreamSip, UpstreamApplication } from './io/application/upstream.ts';
+import { createNaptrQuery, EnumResolver } from './io/dns/index.ts';
+import { GossipAgent } from './io/gossip/agent.ts';
+import { HttpListener } from './io/http/index.ts';
+import { GrpcLinks, type LinkPeer } from './io/link/index.ts';
+import { loadRules } from './io/rules/index.ts';
+import { SipListeners } from './io/sip/index.ts';
+import type { SipNames } from './pipeline/arrival.ts';
+import { Counters } from './pipeline/counters.ts';
+import type { Envelope } from './pipeline/envelope.ts';
+import { defaultHttpRouting, HttpJourney } from './pipeline/http-journey.ts';
+import { KeyDeriver } from './pipeline/key.ts';
+import { Pipeline } from './pipeline/pipeline.ts';
+import { Stamper } from './pipeline/stamp.ts';
+import { uriReader } from './pipeline/subjects.ts';
+import {
+  announcementTags,
+  isLiving,
+  readAnnouncement,
+  viewOf,
+  type ClusterView,
+  type InstanceStatus,
+} from './pipeline/view.ts';
+
+/** Where a running peer listens, as `host:port`. */
+export interface PeerAddresses {
+  readonly name: string;
+  readonly sip: { readonly udp?: string; readonly tcp?: string };
+  readonly http?: string;
+  readonly admin: string;
+  readonly gossip: string;
+  readonly link: string;
+}
+
+export interface RunningPeer {
+  readonly addresses: PeerAddresses;
+  /** Sends new sessions elsewhere and serves running ones for the configured time. */
+  drain(): Promise<void>;
+  /** Leaves the cluster and closes everything. */
+  stop(): Promise<void>;
+}
+
+/** Something started that has to be stopped, in reverse order. */
+type Closer = () => Promise<void>;
+
+/**
+ * Starts a peer: the one place that knows every room. Rejects with a message for the operator when
+ * a port is occupied or the rules or the application cannot be loaded; nothing is left running then.
+ */
+export async function startPeer(config: Config, log: Logger): Promise<RunningPeer> {
+  const peer = new Peer(config, log);
+  try {
+    await peer.start();
+  } catch (error) {
+    await peer.stop();
+    throw error;
+  }
+  return peer;
+}
+
+class Peer implements RunningPeer {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #counters = new Counters();
+  readonly #stamper: Stamper;
+  /** What was started, to be stopped in reverse order. */
+  readonly #closers: Closer[] = [];
+  /** Start of this process in seconds; a restart under the same name has a higher one. */
+  readonly #epoch = Math.floor(Date.now() / 1000);
+  readonly #numbers: EnumResolver | undefined;
+  readonly #links: GrpcLinks;
+  readonly #sip: SipListeners;
+  readonly #upstreamSip: UpstreamSip | undefined;
+  readonly #application: Application;
+  #keys = new KeyDeriver(undefined);
+  #status: InstanceStatus = 'joining';
+  #view: ClusterView;
+  #pipeline: Pipeline | undefined;
+  #gossip: GossipAgent | undefined;
+  #addresses: PeerAddresses | undefined;
+  #endDrain: (() => void) | undefined;
+
+  constructor(config: Config, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+    this.#stamper = new Stamper(config.stamps.keys);
+    this.#view = viewOf(config.name, []);
+    this.#numbers = this.#createResolver();
+    this.#links = this.#createLinks();
+    this.#sip = new SipListeners({
+      listeners: config.sip.listeners,
+      receive: (message, arrival) => this.#pipeline?.receive(message, arrival),
+      counters: this.#counters,
+      now: () => performance.now(),
+    });
+    this.#upstreamSip = this.#createUpstreamSip();
+    this.#application = this.#createApplication();
+  }
+
+  get addresses(): PeerAddresses {
+    if (this.#addresses === undefined) throw new Error('the peer has not started');
+    return this.#addresses;
+  }
+
+  /** Binds everything, joins the cluster, then says that it is ready. */
+  async start(): Promise<void> {
+    await this.#loadRules();
+    await this.#run(this.#application);
+    await this.#run(this.#sip);
+    this.#pipeline = this.#createPipeline();
+    await this.#links.start();
+    this.#closers.push(() => this.#links.stop(peerLimits.linkStopMs));
+    this.#gossip = this.#createGossip();
+    await this.#run(this.#gossip);
+    const http = await this.#listenForHttp();
+    const admin = this.#createAdmin();
+    this.#closers.push(() => admin.stop());
+    this.#addresses = this.#boundAddresses(http, await admin.start());
+    this.#announce('ready');
+  }
+
+  async drain(): Promise<void> {
+    this.#announce('draining');
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, this.#config.drainTimeoutMs);
+      this.#endDrain = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#endDrain?.();
+    await this.#gossip?.leave();
+    for (const close of this.#closers.splice(0).reverse()) await close();
+    this.#numbers?.close();
+  }
+
+  async #run(part: { start(): Promise<void>; stop(): Promise<void> }): Promise<void> {
+    this.#closers.push(() => part.stop());
+    await part.start();
+  }
+
+  async #loadRules(): Promise<void> {
+    const { file } = this.#config.rules;
+    if (file === undefined) return;
+    const numbers: NumberResolver = this.#numbers ?? { resolve: (number) => number };
+    const loaded = await loadRules(file, { uris: uriReader, numbers }, (fault) => {
+      this.#counters.count('rule_faults', 'plugin');
+      this.#log.warn({ err: fault }, 'the rule plug-in failed; the fallback key was used');
+    });
+    if (!loaded.ok) throw new Error(loaded.errors.map(formatRuleError).join('\n'));
+    this.#keys = new KeyDeriver(loaded.rules);
+  }
+
+  #createResolver(): EnumResolver | undefined {
+    const { enum: options } = this.#config.rules;
+    if (options === undefined) return undefined;
+    return new EnumResolver({
+      query: createNaptrQuery(options.servers, options.timeoutMs / 2),
+      clock: {
+        now: () => performance.now(),
+        after: (delayMs, callback) => {
+          const timer = setTimeout(callback, delayMs);
+          return () => clearTimeout(timer);
+        },
+      },
+      counters: this.#counters,
+      suffix: options.suffix,
+      timeoutMs: options.timeoutMs,
+    });
+  }
+
+  #createLinks(): GrpcLinks {
+    const { name, cluster, link } = this.#config;
+    return new GrpcLinks({
+      self: { name, epoch: this.#epoch },
+      cluster: cluster.name,
+      listen: link.listen,
+      ...(link.tls === undefined ? {} : { tls: link.tls }),
+      insecure: link.insecure,
+      handler: {
+        sipRequest: (message, envelope) => {
+          if (!this.#application.deliverSip(message, envelope)) this.#pipeline?.refuse(message);
+        },
+        sipResponse: (message) => this.#pipeline?.receiveResponse(message),
+        http: (request, envelope, response) =>
+          this.#application.serveHttp(request, envelope, response),
+      },
+      counters: this.#counters,
+      log: this.#log,
+      onPeerFailed: (peer) => this.#gossip?.probeSoon(peer),
+    });
+  }
+
+  #createUpstreamSip(): UpstreamSip | undefined {
+    const { application, sip } = this.#config;
+    if (application.kind !== 'upstream' || application.sip === undefined) return undefined;
+    return createUpstreamSip({
+      ...application.sip,
+      local: sip.internal,
+      counters: this.#counters,
+      now: () => performance.now(),
+      response: (message) => this.#pipeline?.receiveResponse(message),
+      refused: (message) => this.#pipeline?.refuse(message),
+    });
+  }
+
+  #createApplication(): Application {
+    const { application } = this.#config;
+    if (application.kind === 'embedded') return this.#createEmbedded(application.module);
+    const http =
+      application.http === undefined
+        ? undefined
+        : new UpstreamHttp({ ...application.http, counters: this.#counters, log: this.#log });
+    return new UpstreamApplication({ sip: this.#upstreamSip, http });
+  }
+
+  #createEmbedded(module: string): Application {
+    return new EmbeddedApplicationHost({
+      instance: this.#config.name,
+      module: module === 'demo' ? createDemo : module,
+      outlet: { sipResponse: (message) => this.#pipeline?.receiveResponse(message) },
+      counters: this.#counters,
+      log: (level, message) => this.#log[level](message),
+      clock: { now: () => performance.now() },
+      schedule: (atMs, callback) => {
+        const timer = setTimeout(callback, Math.max(0, atMs - performance.now()));
+        return () => clearTimeout(timer);
+      },
+    });
+  }
+
+  #createPipeline(): Pipeline {
+    return new Pipeline({
+      names: this.#sipNames(),
+      stamper: this.#stamper,
+      counters: this.#counters,
+      onInvalidStamp: this.#config.stamps.onInvalid,
+      keys: () => this.#keys,
+      view: () => this.#view,
+      ports: {
+        deliver: (message, envelope) => this.#deliver(message, envelope),
+        relayResponse: (peer, message) => this.#links.sendSipResponse(peer, message),
+        answer: (flow, target) => this.#sip.answer(flow, target),
+        numberKnown: (number) => this.#numbers?.whenKnown(number) ?? Promise.resolve(),
+        defect: (error) =>
+          this.#log.error({ err: error }, 'a message met a defect and was dropped'),
+      },
+    });
+  }
+
+  #sipNames(): SipNames {
+    const { name, sip } = this.#config;
+    const own = new Set<string>();
+    for (const { address, port } of this.#sip.bound) {
+      if (!isWildcard(address)) own.add(formatHostPort(address, port).toLowerCase());
+    }
+    for (const alias of [...sip.aliases, sip.publicAddress ?? '']) {
+      own.add(alias.toLowerCase());
+      if (parseHostPort(alias) === undefined) own.add(`${alias.toLowerCase()}:5060`);
+    }
+    const [first] = this.#sip.bound;
+    const ownAddress = first === undefined ? '' : formatHostPort(first.address, first.port);
+    return { self: name, publicAddress: sip.publicAddress ?? ownAddress, own };
+  }
+
+  #deliver(message: Buffer, envelope: Envelope): boolean {
+    const { instance } = envelope;
+    if (instance === this.#config.name) return this.#application.deliverSip(message, envelope);
+    return this.#links.sendSipRequest(instance, message, envelope);
+  }
+
+  #serveHttp(
+    instance: string,
+    request: RequestHead,
+    envelope: Envelope,
+    response: ResponseReceiver,
+  ): RequestReceiver | undefined {
+    if (instance === this.#config.name) {
+      return this.#application.serveHttp(request, envelope, response);
+    }
+    return this.#links.openHttp(instance, request, envelope, response);
+  }
+
+  #createGossip(): GossipAgent {
+    const { name, cluster, gossip } = this.#config;
+    const advertise = gossip.advertise === undefined ? undefined : parseHostPort(gossip.advertise);
+    return new GossipAgent({
+      name,
+      epoch: this.#epoch,
+      label: cluster.name,
+      listen: gossip.listen,
+      ...(advertise === undefined
+        ? {}
+        : { advertise: { address: advertise.host, port: advertise.port } }),
+      seeds: gossip.seeds,
+      profile: gossip.profile,
+      tags: this.#tags(),
+      counters: this.#counters,
+      onChange: (members) => this.#membersChanged(members),
+      log: this.#log,
+    });
+  }
+
+  #announce(status: InstanceStatus): void {
+    this.#status = status;
+    this.#gossip?.setTags(this.#tags());
+    this.#membersChanged(this.#gossip?.members() ?? []);
+  }
+
+  #tags(): Record<string, string> {
+    const { link, weight } = this.#config;
+    const [first] = this.#sip.bound;
+    const listener = first === undefined ? '' : formatHostPort(first.address, first.port);
+    return announcementTags({
+      epoch: this.#epoch,
+      status: this.#status,
+      weight,
+      link: link.advertise ?? formatHostPort(this.#links.address, this.#links.port),
+      sipInternal: this.#upstreamSip?.localAddress ?? (listener || 'localhost:5060'),
+      sipTransport: this.#upstreamSip?.transport ?? 'UDP',
+    });
+  }
+
+  #membersChanged(members: readonly Member[]): void {
+    this.#view = viewOf(this.#config.name, members, this.#view);
+    const peers: LinkPeer[] = [];
+    for (const member of members) {
+      if (member.name === this.#config.name || !isLiving(member)) continue;
+      const announced = readAnnouncement(member.tags);
+      if (announced === undefined) continue;
+      peers.push({ name: member.name, epoch: announced.epoch, address: announced.link });
+    }
+    this.#links.setPeers(peers);
+  }
+
+  async #listenForHttp(): Promise<string | undefined> {
+    const journey = this.#createHttpJourney();
+    let first: string | undefined;
+    for (const listen of this.#config.http.listeners) {
+      const listener = new HttpListener({
+        listen,
+        journey,
+        serve: (instance, request, envelope, response) =>
+          this.#serveHttp(instance, request, envelope, response),
+        whenNumberKnown: (number) => this.#numbers?.whenKnown(number) ?? Promise.resolve(),
+        counters: this.#counters,
+        log: this.#log,
+      });
+      await this.#run(listener);
+      first ??= formatHostPort(listen.address, listener.port);
+    }
+    return first;
+  }
+
+  #createHttpJourney(): HttpJourney {
+    const { http, stamps } = this.#config;
+    const { cookies, contextRoots } = http;
+    return new HttpJourney({
+      view: () => this.#view,
+      keys: () => this.#keys,
+      stamper: this.#stamper,
+      counters: this.#counters,
+      routing: {
+        ...defaultHttpRouting,
+        contextRoots,
+        stampMode: cookies.issue,
+        sessionCookies: cookies.sessionCookies,
+        onInvalidStamp: stamps.onInvalid,
+      },
+      roundRobin: { turn: 0 },
+    });
+  }
+
+  #createAdmin(): AdminServer {
+    const { admin } = this.#config;
+    const source = {
+      status: () => this.#peerStatus(),
+      counters: this.#counters,
+      drain: () => this.#announce('draining'),
+    };
+    return new AdminServer(admin, source, (message) => this.#log.info(message));
+  }
+
+  #peerStatus(): PeerStatus {
+    const { name } = this.#config;
+    const { version, members } = this.#view.ring;
+    const state = this.#status === 'disabled' ? 'draining' : this.#status;
+    const known = this.#gossip?.members() ?? [];
+    return {
+      name,
+      state,
+      members: known.map(memberStatus),
+      ring: { version, members },
+      addresses: { ...this.#addresses },
+    };
+  }
+
+  #boundAddresses(http: string | undefined, admin: string): PeerAddresses {
+    const { name, gossip } = this.#config;
+    const sip: { udp?: string; tcp?: string } = {};
+    for (const { transport, address, port } of this.#sip.bound) {
+      sip[transport] ??= formatHostPort(address, port);
+    }
+    return {
+      name,
+      sip,
+      ...(http === undefined ? {} : { http }),
+      admin,
+      gossip: formatHostPort(gossip.listen.address, this.#gossip?.port ?? gossip.listen.port),
+      link: formatHostPort(this.#links.address, this.#links.port),
+    };
+  }
+}
+
+function memberStatus(member: Member): MemberStatus {
+  const announced = readAnnouncement(member.tags);
+  return {
+    name: member.name,
+    state: member.state,
+    address: endpointText(member),
+    status: announced?.status,
+    weight: announced?.weight ?? 0,
+  };
+}
