@@ -38,6 +38,7 @@ export class Exchange implements RequestReceiver {
   #queuedBytes = 0;
   #isOwnPaused = false;
   #hasOwnEnded = false;
+  #isEndSent = false;
   #trailers: HeaderList = [];
   #last: HttpBodyFrame | undefined;
   #lastTurn = -1;
@@ -213,6 +214,8 @@ export class Exchange implements RequestReceiver {
   }
 
   #sendEnd(): void {
+    if (this.#isEndSent) return;
+    this.#isEndSent = true;
     const open = this.#open();
     if (open !== undefined) {
       open.end = true;
@@ -236,7 +239,7 @@ export class Exchange implements RequestReceiver {
   }
 
   #closeWhenDone(): void {
-    if (this.#hasOwnEnded && this.#queue.length === 0 && this.#hasPeerEnded) this.#close();
+    if (this.#isEndSent && this.#hasPeerEnded) this.#close();
   }
 
   #close(): void {
