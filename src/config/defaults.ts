@@ -277,7 +277,7 @@ export const gossipLimits = {
 } as const;
 
 /** Incarnations count seconds since 2020-01-01T00:00:00Z, so a restart outranks its predecessor. */
-export const gossipIncarnationEpochMs = 1_577_836_800_000;
+export const gossipIncarnationEpochSeconds = 1_577_836_800;
 
 /** HTTP/1.1 as a peer speaks it to clients and to an upstream server. */
 export const httpLimits = {
@@ -479,4 +479,9 @@ export const cliLimits = {
   /** Longest wait for all peers of `sailring cluster` to see each other. */
   clusterReadyTimeoutMs: 30_000,
   clusterPollMs: 50,
+} as const;
+
+export const peerLimits = {
+  /** Time that running HTTP exchanges of other peers get when this one stops. */
+  linkStopMs: 2_000,
 } as const;
