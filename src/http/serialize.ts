@@ -38,12 +38,19 @@ export function serializeResponseHead(
 function fieldLines(headers: HeaderList): string {
   let lines = '';
   for (const [name, value] of headers) {
-    if (!isToken(name) || !isHeaderValue(value)) {
+    if (!isToken(name) || !isHeaderValue(value) || isFraming(name)) {
       throw new TypeError('Header cannot be written');
     }
     lines += `${name}: ${value}\r\n`;
   }
   return lines;
+}
+
+/** Framing is written from the body alone: a second statement of it would split the message. */
+function isFraming(name: string): boolean {
+  if (name.length !== 14 && name.length !== 17) return false;
+  const lower = name.toLowerCase();
+  return lower === 'content-length' || lower === 'transfer-encoding';
 }
 
 function framingLine(framing: BodyFraming): string {

@@ -1,0 +1,351 @@
+import type { Socket } from 'node:net';
+import {
+  type BodyReader,
+  type BodySink,
+  chunkedBody,
+  chunkLine,
+  createBodyReader,
+  createResponseHeadParser,
+  endToEndResponseHeaders,
+  endToEndTrailers,
+  announcedFraming,
+  type BodyFraming,
+  type Field,
+  GatheredOutput,
+  type HeaderList,
+  isFault,
+  lastChunk,
+  mayHaveBody,
+  noBody,
+  type ReceivedResponse,
+  type ResetCode,
+  responseFraming,
+  serializeRequestHead,
+} from '../../http/index.ts';
+import type { Envelope } from '../../pipeline/envelope.ts';
+import type { ExchangeCarrier, UpstreamHttpExchange } from './upstream-http-exchange.ts';
+import type { UpstreamHttpTimeouts } from './upstream-http.ts';
+
+/** The pool that a connection belongs to. */
+export interface ConnectionPool {
+  nowMs(): number;
+  count(reason: string): void;
+  /** The connection can take another request. */
+  free(): void;
+  /** The request went out on a stale connection and may be sent again. */
+  again(exchange: UpstreamHttpExchange): void;
+  reached(): void;
+  unreachable(error: Error): void;
+  gone(): void;
+}
+
+type Activity = 'connect' | 'response' | 'body' | 'idle';
+
+/**
+ * One connection to the upstream server. It carries one exchange at a time, writes the final bytes
+ * of its request and cuts the bytes that come back into responses.
+ */
+export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
+  readonly #socket: Socket;
+  readonly #timeouts: UpstreamHttpTimeouts;
+  readonly #pool: ConnectionPool;
+  readonly #output: GatheredOutput;
+  readonly #parser = createResponseHeadParser();
+  #exchange: UpstreamHttpExchange | undefined;
+  #body: BodyReader | undefined;
+  #head: ReceivedResponse | undefined;
+  #isConnected = false;
+  #wasUsed = false;
+  #hasReceived = false;
+  #isAskerPaused = false;
+  #activity: Activity = 'connect';
+  #deadlineMs = 0;
+  #failure: ResetCode = 'broken';
+
+  constructor(socket: Socket, timeouts: UpstreamHttpTimeouts, pool: ConnectionPool) {
+    this.#socket = socket;
+    this.#timeouts = timeouts;
+    this.#pool = pool;
+    this.#output = new GatheredOutput((bytes) => {
+      this.#write(bytes);
+    }, queueMicrotask);
+    this.#wait('connect');
+    socket.on('connect', () => {
+      this.#connected();
+    });
+    socket.on('data', (bytes: Buffer) => {
+      this.#receive(bytes);
+    });
+    socket.on('drain', () => {
+      this.#resumeAsker();
+    });
+    socket.on('end', () => {
+      this.#ended();
+    });
+    socket.on('error', (error) => {
+      if (!this.#isConnected) this.#pool.unreachable(error);
+    });
+    socket.on('close', () => {
+      this.#closed();
+    });
+  }
+
+  /** Bytes written and not yet taken by the server. */
+  get bufferedBytes(): number {
+    return this.#socket.writableLength + this.#output.pendingBytes;
+  }
+
+  /** False once it is closing; the pool then looks for another. */
+  get isUsable(): boolean {
+    return !this.#socket.destroyed;
+  }
+
+  /** Carries an exchange; while the socket still connects, its bytes wait in it. */
+  begin(exchange: UpstreamHttpExchange): void {
+    this.#exchange = exchange;
+    this.#hasReceived = false;
+    if (!this.#isConnected) return;
+    this.#send(exchange);
+  }
+
+  /** Ends the connection. Resolves when it is closed. */
+  async close(): Promise<void> {
+    if (this.#socket.closed) return;
+    await new Promise<void>((resolve) => {
+      this.#socket.once('close', () => {
+        resolve();
+      });
+      this.#socket.destroy();
+    });
+  }
+
+  sweep(): void {
+    if (this.#pool.nowMs() < this.#deadlineMs || this.#isWaitingForAsker()) return;
+    this.#pool.count(`timeout-${this.#activity}`);
+    this.#failure = this.#activity === 'connect' ? 'refused' : 'timeout';
+    this.#socket.destroy();
+  }
+
+  bodyData(chunk: Uint8Array): void {
+    this.#wait(this.#activity);
+    if (this.#exchange?.request.framing.kind !== 'chunked') {
+      this.#output.bytes(chunk);
+    } else if (chunk.length > 0) {
+      this.#output.text(chunkLine(chunk.length));
+      this.#output.bytes(chunk);
+      this.#output.text('\r\n');
+    }
+  }
+
+  bodyEnd(trailers: HeaderList): void {
+    this.#wait(this.#activity);
+    if (this.#exchange?.request.framing.kind === 'chunked') this.#output.text(lastChunk(trailers));
+  }
+
+  abandon(): void {
+    this.#exchange = undefined;
+    this.#socket.destroy();
+  }
+
+  pauseResponse(): void {
+    this.#socket.pause();
+  }
+
+  resumeResponse(): void {
+    this.#wait(this.#activity);
+    this.#socket.resume();
+  }
+
+  data(chunk: Buffer): void {
+    this.#exchange?.response.data(chunk);
+  }
+
+  end(trailers: HeaderList): void {
+    this.#finish(trailers);
+  }
+
+  #connected(): void {
+    this.#isConnected = true;
+    this.#pool.reached();
+    if (this.#exchange === undefined) this.#rest();
+    else this.#send(this.#exchange);
+  }
+
+  #send(exchange: UpstreamHttpExchange): void {
+    this.#wait('response');
+    this.#output.text(serializeRequestHead(exchange.request, marksOf(exchange.envelope)));
+    exchange.carriedBy(this);
+  }
+
+  #receive(bytes: Buffer): void {
+    this.#hasReceived = true;
+    let at = 0;
+    while (at < bytes.length && this.#exchange !== undefined) {
+      at = this.#body === undefined ? this.#takeHead(bytes, at) : this.#takeBody(bytes, at);
+    }
+    if (this.#socket.destroyed) return;
+    if (at < bytes.length) {
+      // Nobody asked: what follows could be taken for the answer to the next request.
+      this.#pool.count('unasked');
+      this.#socket.destroy();
+    } else if (this.#exchange === undefined) {
+      this.#rest();
+    } else {
+      this.#wait(this.#activity);
+    }
+  }
+
+  #takeHead(bytes: Buffer, at: number): number {
+    const progress = this.#parser.feed(bytes, at);
+    if (progress.kind === 'more') return bytes.length;
+    if (progress.kind === 'fault') {
+      this.#refuse(progress.code);
+      return bytes.length;
+    }
+    this.#respond(progress.head);
+    return progress.next;
+  }
+
+  #takeBody(bytes: Buffer, at: number): number {
+    const body = this.#body!;
+    const next = body.feed(bytes, at, this);
+    if (body.fault !== undefined) this.#refuse(body.fault.code);
+    return next;
+  }
+
+  #respond(received: ReceivedResponse): void {
+    const exchange = this.#exchange!;
+    const { status, reason, framingHeaders, connectionOptions } = received;
+    const headers = endToEndResponseHeaders(received.headers, connectionOptions);
+    if (status < 200) {
+      // The request asked for no other protocol.
+      if (status === 101) this.#refuse('HTTP_UPGRADE_UNASKED');
+      else exchange.response.head({ status, reason, headers, framing: noBody });
+      return;
+    }
+    const framing = responseFraming(framingHeaders, status, exchange.request.method);
+    if (isFault(framing)) {
+      this.#refuse(framing.code);
+      return;
+    }
+    this.#head = received;
+    this.#body = createBodyReader(framing);
+    this.#wait('body');
+    const told = toldFraming(received, exchange.request.method);
+    exchange.response.head({ status, reason, headers, framing: told });
+    if (this.#body === undefined && this.#exchange === exchange) this.#finish([]);
+  }
+
+  /** The response is whole: {@link #receive} brings the connection back to the pool. */
+  #finish(trailers: HeaderList): void {
+    const exchange = this.#exchange;
+    const isKept = this.#head?.isPersistent === true && exchange?.isRequestComplete === true;
+    this.#exchange = undefined;
+    this.#body = undefined;
+    this.#head = undefined;
+    this.#isAskerPaused = false;
+    if (!isKept) this.#socket.destroy();
+    exchange?.complete(endToEndTrailers(trailers));
+  }
+
+  /** Back to the pool. */
+  #rest(): void {
+    this.#wasUsed = true;
+    if (this.#socket.isPaused()) this.#socket.resume();
+    this.#wait('idle');
+    this.#pool.free();
+  }
+
+  #refuse(reason: string): void {
+    this.#pool.count(reason);
+    this.#fail();
+  }
+
+  /** The exchange ends here and now, not when the socket has closed. */
+  #fail(): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.#body = undefined;
+    this.#socket.destroy();
+    exchange?.fail('broken');
+  }
+
+  /** The server ended its direction: the end of a body without length, else of the connection. */
+  #ended(): void {
+    this.#body?.close(this);
+    this.#socket.destroy();
+  }
+
+  #closed(): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.#output.clear();
+    this.#pool.gone();
+    if (exchange === undefined) return;
+    const isStale = this.#wasUsed && !this.#hasReceived && this.#failure === 'broken';
+    if (isStale && exchange.isRepeatable) {
+      exchange.dropped();
+      this.#pool.again(exchange);
+    } else {
+      exchange.fail(this.#isConnected ? this.#failure : 'refused');
+    }
+  }
+
+  #wait(activity: Activity): void {
+    this.#activity = activity;
+    this.#deadlineMs = this.#pool.nowMs() + this.#timeoutMs(activity);
+  }
+
+  #timeoutMs(activity: Activity): number {
+    switch (activity) {
+      case 'connect':
+        return this.#timeouts.upstreamConnectMs;
+      case 'response':
+        return this.#timeouts.upstreamResponseMs;
+      case 'body':
+        return this.#timeouts.upstreamBodyMs;
+      case 'idle':
+        return this.#timeouts.upstreamIdleMs;
+    }
+  }
+
+  /** It is not the server's fault when the asker takes no more, or still sends its body. */
+  #isWaitingForAsker(): boolean {
+    if (this.#exchange === undefined) return false;
+    if (this.#activity === 'body') return this.#socket.isPaused();
+    const isUploading = this.#activity === 'response' && !this.#exchange.isRequestComplete;
+    return isUploading && !this.#isAskerPaused;
+  }
+
+  #resumeAsker(): void {
+    if (!this.#isAskerPaused) return;
+    this.#isAskerPaused = false;
+    this.#wait(this.#activity);
+    this.#exchange?.response.resume();
+  }
+
+  #write(bytes: Uint8Array): void {
+    if (this.#socket.destroyed) return;
+    if (!this.#socket.write(bytes) && this.#exchange?.isRequestComplete === false) {
+      this.#isAskerPaused = true;
+      this.#exchange.response.pause();
+    }
+  }
+}
+
+/** Headers that tell the application why it got the request; outsiders cannot write them. */
+function marksOf(envelope: Envelope): Field[] {
+  const marks: Field[] = [['proxy-beroute', envelope.instance]];
+  if (envelope.keyDigest !== '') marks.push(['proxy-bekey', envelope.keyDigest]);
+  return marks;
+}
+
+/**
+ * Framing for the next hop: also what HEAD and 304 announce. A body that ends with the connection has
+ * no length.
+ */
+function toldFraming(received: ReceivedResponse, method: string): BodyFraming {
+  const announced = announcedFraming(received.framingHeaders);
+  if (announced.kind === 'length' || announced.kind === 'chunked') return announced;
+  return mayHaveBody(received.status, method) ? chunkedBody : noBody;
+}

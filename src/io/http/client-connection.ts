@@ -1,0 +1,316 @@
+import type { Socket } from 'node:net';
+import { httpLimits } from '../../config/defaults.ts';
+import {
+  type BodyReader,
+  type BodySink,
+  createBodyReader,
+  createRequestHeadParser,
+  GatheredOutput,
+  type HeaderList,
+  type HttpFault,
+  type ReceivedRequest,
+} from '../../http/index.ts';
+import type { HttpRemote } from '../../pipeline/http-forward.ts';
+import { ClientExchange, type ExchangeHost } from './client-exchange.ts';
+import { ConnectionClock } from './connection-clock.ts';
+import { errorResponse } from './error-response.ts';
+import type { ListenerContext } from './listener-context.ts';
+import { ResponseWriter } from './response-writer.ts';
+
+/**
+ * One client's connection: cuts its bytes into requests and serves them one after another, so that
+ * answers keep the order of pipelined requests.
+ *
+ * - between requests: no exchange; bytes go to the head parser
+ * - in an exchange: bytes go to the body; those behind it wait, bounded
+ * - draining: the answer is written, the rest of its request's body is read and dropped
+ * - lingering: our direction is closed, what still arrives is dropped
+ */
+export class ClientConnection implements ExchangeHost, BodySink {
+  readonly context: ListenerContext;
+  readonly remote: HttpRemote;
+  readonly output: GatheredOutput;
+  readonly #socket: Socket;
+  readonly #parser = createRequestHeadParser();
+  readonly #clock: ConnectionClock;
+  #exchange: ClientExchange | undefined;
+  #body: BodyReader | undefined;
+  #waiting: Buffer | undefined;
+  #drained = 0;
+  #isDraining = false;
+  #isLingering = false;
+  #isRouted = false;
+  #isBodyHeld = false;
+  #isAdvancing = false;
+
+  constructor(socket: Socket, remote: HttpRemote, context: ListenerContext) {
+    this.#socket = socket;
+    this.remote = remote;
+    this.context = context;
+    this.#clock = new ConnectionClock(context);
+    this.output = new GatheredOutput((bytes) => {
+      this.#write(bytes);
+    }, queueMicrotask);
+    this.#clock.set('idle');
+  }
+
+  /** Bytes that wait for this client: written and not yet taken. */
+  get bufferedBytes(): number {
+    return this.#socket.writableLength + this.output.pendingBytes;
+  }
+
+  /** Bytes that the client sent. */
+  receive(bytes: Buffer): void {
+    if (this.#isLingering) return;
+    this.#waiting =
+      this.#waiting === undefined ? this.#advance(bytes) : Buffer.concat([this.#waiting, bytes]);
+    this.#adjustFlow();
+    this.progressed(true);
+  }
+
+  /** The client ended its direction: it is taken as gone, as it is when it closes. */
+  ended(): void {
+    if (this.#exchange === undefined) this.#close();
+    else this.closed();
+    if (!this.#isLingering) this.#socket.destroy();
+    else this.#socket.destroySoon();
+  }
+
+  /** The socket is closed, from either side. */
+  closed(): void {
+    this.#exchange?.abort();
+    this.#exchange = undefined;
+    this.output.clear();
+  }
+
+  /** The socket can take more. */
+  writable(): void {
+    this.#exchange?.clientFull(false);
+    this.#continue();
+  }
+
+  /** Called with each sweep: acts when a time is over. */
+  sweep(): void {
+    const expired = this.#clock.expired(this.#socket.writableLength);
+    if (expired === undefined) return;
+    this.context.counters.count('http_timeouts', expired);
+    switch (expired) {
+      case 'head':
+        this.#refuse(408);
+        return;
+      case 'body':
+        this.#exchange?.fail(408, 'timeout');
+        return;
+      case 'response':
+        this.#exchange?.fail(504, 'timeout');
+        return;
+      case 'idle':
+        this.#close();
+        return;
+      case 'write':
+      case 'linger':
+        this.#socket.destroy();
+        return;
+    }
+  }
+
+  /** The listener stops: a connection between requests is closed at once. */
+  stop(): void {
+    if (this.#exchange === undefined && !this.#parser.isInside) this.#close();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  data(chunk: Buffer): void {
+    if (!this.#isDraining) {
+      this.#exchange?.requestData(chunk);
+      return;
+    }
+    this.#drained += chunk.length;
+    if (this.#drained > httpLimits.drainedBytesMax) this.#close();
+  }
+
+  end(trailers: HeaderList): void {
+    if (!this.#isDraining) this.#exchange?.requestEnd(trailers);
+  }
+
+  routed(): void {
+    this.#isRouted = true;
+    this.#continue();
+  }
+
+  holdBody(isHeld: boolean): void {
+    this.#isBodyHeld = isHeld;
+    if (isHeld) this.#adjustFlow();
+    else this.#continue();
+  }
+
+  progressed(isNew = false): void {
+    this.#clock.set(this.#activity(), isNew);
+  }
+
+  answered(isPersistent: boolean): void {
+    this.output.flush();
+    this.#exchange = undefined;
+    this.#isBodyHeld = false;
+    if (!isPersistent || this.context.isStopping) {
+      this.#close();
+    } else if (this.#body !== undefined) {
+      this.#isDraining = true;
+      this.#drained = 0;
+    }
+    this.#continue();
+  }
+
+  broken(): void {
+    this.#exchange = undefined;
+    this.output.clear();
+    this.#socket.resetAndDestroy();
+  }
+
+  /** A defect of ours was met while this connection was served. */
+  defect(): void {
+    this.#isAdvancing = false;
+    this.#exchange?.fail(500, 'broken');
+    this.#close();
+  }
+
+  #activity(): Parameters<ConnectionClock['set']>[0] {
+    if (this.#isLingering) return 'linger';
+    if (this.#socket.writableNeedDrain) return 'write';
+    if (this.#exchange === undefined) {
+      if (this.#isDraining) return 'body';
+      return this.#parser.isInside ? 'head' : 'idle';
+    }
+    if (this.#exchange.hasResponse) return undefined;
+    return this.#body !== undefined && this.#isRouted && !this.#isBodyHeld ? 'body' : 'response';
+  }
+
+  /** Takes up bytes that had to wait, then lets the socket bring new ones. */
+  #continue(): void {
+    if (this.#isAdvancing || this.#isLingering) return;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting !== undefined) this.#waiting = this.#advance(waiting);
+    this.#adjustFlow();
+    this.progressed();
+  }
+
+  /** @returns what has to wait */
+  #advance(bytes: Buffer): Buffer | undefined {
+    this.#isAdvancing = true;
+    let at = 0;
+    while (at < bytes.length && !this.#isLingering && !this.#socket.destroyed) {
+      if (this.#mustWait()) {
+        this.#isAdvancing = false;
+        return at === 0 ? bytes : bytes.subarray(at);
+      }
+      at = this.#body === undefined ? this.#takeHead(bytes, at) : this.#takeBody(bytes, at);
+    }
+    this.#isAdvancing = false;
+    return undefined;
+  }
+
+  /** The socket is read unless the instance holds the body back or enough already waits. */
+  #adjustFlow(): void {
+    const isHeld = this.#isBodyHeld && this.#body !== undefined;
+    const isFull = (this.#waiting?.length ?? 0) > httpLimits.pipelinedBytesMax;
+    if (!this.#isLingering && (isHeld || isFull)) this.#socket.pause();
+    else if (this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  /** The next bytes belong to something that cannot go on yet. */
+  #mustWait(): boolean {
+    if (this.#body !== undefined && this.#exchange === undefined) return false;
+    if (this.#body !== undefined) return !this.#isRouted || this.#isBodyHeld;
+    return this.#exchange !== undefined || this.#socket.writableNeedDrain;
+  }
+
+  #takeBody(bytes: Buffer, at: number): number {
+    const body = this.#body!;
+    const next = body.feed(bytes, at, this);
+    if (body.isDone) {
+      this.#body = undefined;
+      this.#isDraining = false;
+    } else if (body.fault !== undefined) {
+      this.#body = undefined;
+      this.#countFault(body.fault);
+      if (this.#exchange === undefined) this.#close();
+      else this.#exchange.fail(body.fault.status);
+    }
+    return next;
+  }
+
+  #takeHead(bytes: Buffer, at: number): number {
+    const progress = this.#parser.feed(bytes, at);
+    switch (progress.kind) {
+      case 'more':
+        return bytes.length;
+      case 'fault':
+        this.#countFault(progress);
+        this.#refuse(progress.status);
+        return bytes.length;
+      case 'head':
+        this.#begin(progress.head);
+        return progress.next;
+    }
+  }
+
+  #begin(request: ReceivedRequest): void {
+    this.context.counters.count('http_requests', 'received');
+    this.#body = createBodyReader(request.framing, httpLimits.requestBodyBytesMax);
+    this.#isRouted = false;
+    const exchange = new ClientExchange(request, this);
+    this.#exchange = exchange;
+    if (this.#body === undefined) exchange.requestEnd([]);
+    exchange.start();
+  }
+
+  #countFault(fault: HttpFault): void {
+    this.context.counters.count('http_faults', fault.code);
+  }
+
+  /** Answers what is no request, and closes: where the next one begins is not known. */
+  #refuse(status: number): void {
+    this.context.counters.count('http_errors', String(status));
+    const { head, body } = errorResponse(status, this.context.journey.retryAfterSeconds);
+    const writer = new ResponseWriter(this.output, refusedRequest);
+    writer.head(head, [], this.context.date);
+    writer.data(body);
+    this.#close();
+  }
+
+  /** Closes our direction and waits a little for the client's, so that it can read our last words. */
+  #close(): void {
+    if (this.#isLingering) return;
+    this.#isLingering = true;
+    this.#waiting = undefined;
+    this.#body = undefined;
+    this.output.flush();
+    this.#socket.end();
+    this.#socket.resume();
+    this.progressed();
+  }
+
+  #write(bytes: Uint8Array): void {
+    if (this.#socket.destroyed || this.#socket.writableEnded) return;
+    if (!this.#socket.write(bytes)) this.#exchange?.clientFull(true);
+    this.progressed();
+  }
+}
+
+/** Stands for a request that could not be read. */
+const refusedRequest: ReceivedRequest = {
+  kind: 'request',
+  method: 'GET',
+  target: '/',
+  minorVersion: 1,
+  headers: [],
+  framing: { kind: 'none' },
+  host: '',
+  isPersistent: false,
+  expectsContinue: false,
+  connectionOptions: [],
+};

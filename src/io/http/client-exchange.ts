@@ -1,0 +1,281 @@
+import { httpLimits } from '../../config/defaults.ts';
+import {
+  endToEndTrailers,
+  type GatheredOutput,
+  type HeaderList,
+  type ReceivedRequest,
+  type RequestReceiver,
+  type ResetCode,
+  type ResponseHead,
+  type ResponseReceiver,
+} from '../../http/index.ts';
+import type { HttpRoute } from '../../pipeline/http-journey.ts';
+import type { HttpRemote } from '../../pipeline/http-forward.ts';
+import { errorResponse } from './error-response.ts';
+import type { ListenerContext } from './listener-context.ts';
+import { ReplayBody } from './replay-body.ts';
+import { ResponseWriter } from './response-writer.ts';
+
+/** The connection that an exchange belongs to. */
+export interface ExchangeHost {
+  readonly context: ListenerContext;
+  readonly remote: HttpRemote;
+  readonly output: GatheredOutput;
+  /** The request has an instance: its body may be read. */
+  routed(): void;
+  /** Holds back or goes on reading the request's body. */
+  holdBody(isHeld: boolean): void;
+  /** Something happened that the connection's clock should know. */
+  progressed(): void;
+  /** The response is written whole. */
+  answered(isPersistent: boolean): void;
+  /** The response cannot be completed: the client must see that. */
+  broken(): void;
+}
+
+const statusOfReset: Readonly<Record<ResetCode, number>> = {
+  refused: 502,
+  broken: 502,
+  timeout: 504,
+  cancelled: 502,
+  limit: 503,
+};
+
+/** One request and its response, from the decision to the last byte. */
+export class ClientExchange implements ResponseReceiver {
+  readonly #host: ExchangeHost;
+  readonly #request: ReceivedRequest;
+  readonly #writer: ResponseWriter;
+  readonly #body = new ReplayBody(httpLimits.replayBytesMax);
+  #route: HttpRoute | undefined;
+  #candidate = 0;
+  #instance = '';
+  #serving: RequestReceiver | undefined;
+  #isOffering = false;
+  #wasRefused = false;
+  #isOver = false;
+  #pendingRounds = 0;
+
+  constructor(request: ReceivedRequest, host: ExchangeHost) {
+    this.#request = request;
+    this.#host = host;
+    this.#writer = new ResponseWriter(host.output, request);
+  }
+
+  /** The response has begun. */
+  get hasResponse(): boolean {
+    return this.#writer.isStarted;
+  }
+
+  /** Decides and offers the request. */
+  start(): void {
+    if (this.#isOver) return;
+    const decision = this.#host.context.journey.decide(this.#request, this.#host.remote);
+    switch (decision.kind) {
+      case 'route':
+        this.#route = decision;
+        this.#offer(503);
+        return;
+      case 'pending':
+        this.#startLater(decision.number);
+        return;
+      case 'unavailable':
+        this.fail(503);
+        return;
+      case 'forbidden':
+        this.fail(403);
+        return;
+      case 'options':
+        this.fail(200);
+        return;
+    }
+  }
+
+  /** A piece of the request's body. */
+  requestData(chunk: Buffer): void {
+    if (this.#isOver) return;
+    this.#body.data(chunk);
+    this.#serving?.data(chunk);
+  }
+
+  /** The request's body is whole. */
+  requestEnd(trailers: HeaderList): void {
+    if (this.#isOver) return;
+    const kept = endToEndTrailers(trailers);
+    this.#body.end(kept);
+    this.#serving?.end(kept);
+  }
+
+  /** The client went away or broke its framing; nothing more is written. */
+  abort(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#host.context.counters.count('http_aborts', 'client');
+    this.#release('cancelled');
+  }
+
+  /** The client takes no more bytes, or takes them again. */
+  clientFull(isFull: boolean): void {
+    if (isFull) this.#serving?.pause();
+    else this.#serving?.resume();
+  }
+
+  /** Ends the exchange with an answer of our own, or breaks it when the response has begun. */
+  fail(status: number, code: ResetCode = 'cancelled'): void {
+    if (this.#isOver) return;
+    const { context, remote } = this.#host;
+    if (status >= 400) {
+      context.counters.count('http_errors', String(status));
+      if (status >= 500)
+        context.log.warn({ status, client: remote.address }, 'HTTP request failed');
+    }
+    this.#isOver = true;
+    this.#release(code);
+    if (this.#writer.isStarted) {
+      this.#host.broken();
+      return;
+    }
+    const { head, body } = errorResponse(status, context.journey.retryAfterSeconds);
+    this.#decidePersistence();
+    if (!this.#body.isComplete) this.#writer.isPersistent = false;
+    this.#writer.head(head, [], context.date);
+    this.#writer.data(body);
+    this.#host.answered(this.#writer.isPersistent);
+  }
+
+  head(head: ResponseHead): void {
+    if (this.#isOver) return;
+    // Nobody asked for an upgrade: its header was not passed on.
+    if (head.status === 101 || this.#writer.isStarted) {
+      this.fail(502, 'broken');
+      return;
+    }
+    this.#body.forget();
+    try {
+      this.#writeHead(head);
+    } catch (error) {
+      this.#host.context.log.error({ error, instance: this.#instance }, 'HTTP response refused');
+      this.fail(502, 'broken');
+      return;
+    }
+    this.#host.progressed();
+  }
+
+  data(chunk: Uint8Array): void {
+    if (this.#isOver) return;
+    if (!this.#writer.isStarted || !this.#writer.data(chunk)) this.fail(502, 'broken');
+  }
+
+  end(trailers: HeaderList): void {
+    if (this.#isOver) return;
+    if (!this.#writer.isStarted || !this.#writer.end(trailers)) {
+      this.fail(502, 'broken');
+      return;
+    }
+    this.#isOver = true;
+    if (!this.#body.isComplete) this.#release('cancelled');
+    this.#host.answered(this.#writer.isPersistent);
+  }
+
+  reset(code: ResetCode): void {
+    if (this.#isOver) return;
+    this.#serving = undefined;
+    this.#host.context.counters.count('http_resets', code);
+    if (code === 'refused' && !this.#writer.isStarted && this.#body.canReplay) {
+      this.#wasRefused = true;
+      if (!this.#isOffering) this.#offer(502);
+      return;
+    }
+    this.fail(statusOfReset[code]);
+  }
+
+  pause(): void {
+    if (!this.#isOver) this.#host.holdBody(true);
+  }
+
+  resume(): void {
+    if (!this.#isOver) this.#host.holdBody(false);
+  }
+
+  #startLater(number: string): void {
+    if (++this.#pendingRounds > httpLimits.pendingRoundsMax) {
+      this.fail(503);
+      return;
+    }
+    const again = (): void => {
+      try {
+        this.start();
+      } catch (error) {
+        this.#host.context.log.error({ error }, 'HTTP request failed');
+        this.fail(500, 'broken');
+      }
+    };
+    // A look-up that failed is known as such: the next round decides without it.
+    void this.#host.context.whenNumberKnown(number).then(again, again);
+  }
+
+  /** Goes through the candidates until one takes the request. @param status when none does */
+  #offer(status: number): void {
+    const route = this.#route!;
+    let failure = status;
+    this.#isOffering = true;
+    while (this.#candidate < route.candidates.length) {
+      if (this.#candidate > 0) this.#host.context.counters.count('http_retries', 'refused');
+      this.#instance = route.candidates[this.#candidate++]!;
+      if (this.#offerTo(route, this.#instance)) {
+        this.#isOffering = false;
+        if (this.#serving !== undefined) this.#host.routed();
+        return;
+      }
+      if (this.#wasRefused) failure = 502;
+    }
+    this.#isOffering = false;
+    this.fail(failure);
+  }
+
+  /** @returns whether the search is over */
+  #offerTo(route: HttpRoute, instance: string): boolean {
+    const { context } = this.#host;
+    this.#wasRefused = false;
+    this.#host.holdBody(false);
+    const envelope = context.journey.envelope(route, instance);
+    const serving = context.serve(instance, route.head, envelope, this);
+    if (serving === undefined || this.#isRefused()) return false;
+    if (this.#isOver) {
+      if (this.#body.isComplete) this.#body.replayTo(serving);
+      else serving.reset('cancelled');
+      return true;
+    }
+    this.#serving = serving;
+    this.#body.replayTo(serving);
+    return !this.#isRefused();
+  }
+
+  /** Asked after calls that may have come back with a reset. */
+  #isRefused(): boolean {
+    return this.#wasRefused;
+  }
+
+  #writeHead(head: ResponseHead): void {
+    if (head.status < 200) {
+      this.#writer.interim(head);
+      return;
+    }
+    const { journey, date } = this.#host.context;
+    this.#decidePersistence();
+    const cookies = journey.responseCookies(this.#route!, this.#instance, head);
+    this.#writer.head(head, cookies, date);
+  }
+
+  #decidePersistence(): void {
+    // Whether a client that still waits for 100 will send its body is not known.
+    const mayComeLater = this.#request.expectsContinue && !this.#body.hasBegun;
+    if (mayComeLater || this.#host.context.isStopping) this.#writer.isPersistent = false;
+  }
+
+  #release(code: ResetCode): void {
+    const serving = this.#serving;
+    this.#serving = undefined;
+    serving?.reset(code);
+  }
+}

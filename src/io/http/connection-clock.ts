@@ -1,0 +1,64 @@
+import type { ListenerContext } from './listener-context.ts';
+
+/** What a connection waits for; each has its time-out. */
+export type Activity = 'idle' | 'head' | 'body' | 'response' | 'write' | 'linger';
+
+/**
+ * One deadline of a connection, looked at by the listener's sweep. Setting it costs an addition,
+ * no timer.
+ */
+export class ConnectionClock {
+  readonly #context: ListenerContext;
+  #activity: Activity | undefined;
+  #deadlineMs = 0;
+  #writableBytes = 0;
+
+  constructor(context: ListenerContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Says what the connection waits for now; undefined: nothing that has a limit. The time of the
+   * same activity runs on, except that pieces of a body (`isNew`) start it again.
+   */
+  set(activity: Activity | undefined, isNew = false): void {
+    if (activity === this.#activity && !(isNew && activity === 'body')) return;
+    this.#activity = activity;
+    if (activity !== undefined) this.#start(activity);
+  }
+
+  /** @param writableBytes bytes not yet taken by the client: while they change, it does read */
+  expired(writableBytes: number): Activity | undefined {
+    const activity = this.#activity;
+    if (activity === undefined || this.#context.nowMs < this.#deadlineMs) return undefined;
+    if (activity === 'write' && writableBytes !== this.#writableBytes) {
+      this.#writableBytes = writableBytes;
+      this.#start(activity);
+      return undefined;
+    }
+    this.#activity = undefined;
+    return activity;
+  }
+
+  #start(activity: Activity): void {
+    this.#deadlineMs = this.#context.nowMs + this.#timeoutMs(activity);
+  }
+
+  #timeoutMs(activity: Activity): number {
+    const { timeouts } = this.#context;
+    switch (activity) {
+      case 'idle':
+        return timeouts.idleMs;
+      case 'head':
+        return timeouts.headMs;
+      case 'body':
+        return timeouts.bodyMs;
+      case 'response':
+        return timeouts.responseMs;
+      case 'write':
+        return timeouts.writeMs;
+      case 'linger':
+        return timeouts.lingerMs;
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import type { httpTimeouts } from '../../config/defaults.ts';
+import type { RequestHead, RequestReceiver, ResponseReceiver } from '../../http/index.ts';
+import type { Counters } from '../../pipeline/counters.ts';
+import type { Envelope } from '../../pipeline/envelope.ts';
+import type { HttpJourney } from '../../pipeline/http-journey.ts';
+
+/**
+ * Hands a request to one instance: its application here, or the link to its peer. Undefined: it
+ * cannot be reached and nothing was sent. The response may begin before this returns.
+ */
+export type ServeHttp = (
+  instance: string,
+  request: RequestHead,
+  envelope: Envelope,
+  response: ResponseReceiver,
+) => RequestReceiver | undefined;
+
+/** Times of HTTP in milliseconds; see `httpTimeouts` in config/defaults.ts. */
+export type HttpTimeouts = { readonly [Name in keyof typeof httpTimeouts]: number };
+
+/** The part of a logger that HTTP uses. */
+export interface HttpLog {
+  warn(details: object, message: string): void;
+  error(details: object, message: string): void;
+}
+
+/** What all connections of one listener share. */
+export interface ListenerContext {
+  readonly journey: HttpJourney;
+  readonly serve: ServeHttp;
+  readonly whenNumberKnown: (number: string) => Promise<void>;
+  readonly counters: Counters;
+  readonly timeouts: HttpTimeouts;
+  readonly log: HttpLog;
+  /** Milliseconds of a monotonic clock, as of the last sweep. */
+  nowMs: number;
+  /** Value of Date, as of the last sweep. */
+  date: string;
+  /** Set when the listener stops: connections end with their running exchange. */
+  isStopping: boolean;
+}

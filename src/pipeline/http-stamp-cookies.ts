@@ -1,0 +1,115 @@
+import { httpLimits } from '../config/defaults.ts';
+import { cookieValues, type Field, type HeaderList, parseSetCookie } from '../http/index.ts';
+import type { Counters } from './counters.ts';
+import type { Stamper } from './stamp.ts';
+
+/** How stamps stand in cookies. */
+export interface StampCookieNames {
+  readonly bekeyCookie: string;
+  readonly berouteCookie: string;
+  /** Written behind each value, without a leading semicolon. */
+  readonly cookieAttributes: string;
+}
+
+/** The valid stamps that a client brought. */
+export interface HeldStamps {
+  /** Key digest. */
+  readonly bekey: string | undefined;
+  /** Instance name. */
+  readonly beroute: string | undefined;
+  /** Some stamp cookie was not ours. */
+  readonly isForged: boolean;
+}
+
+/** Reads and writes the two stamps of an HTTP session: `<value>.<keyId>.<mac>` each. */
+export class StampCookies {
+  readonly #names: StampCookieNames;
+  readonly #stamper: Stamper;
+  readonly #counters: Counters;
+
+  constructor(names: StampCookieNames, stamper: Stamper, counters: Counters) {
+    this.#names = names;
+    this.#stamper = stamper;
+    this.#counters = counters;
+  }
+
+  /** The first valid one of each name counts; invalid ones are counted and otherwise overlooked. */
+  read(headers: HeaderList): HeldStamps {
+    const bekey = this.#first(headers, 'bekey', this.#names.bekeyCookie);
+    const beroute = this.#first(headers, 'beroute', this.#names.berouteCookie);
+    return {
+      bekey: bekey.value,
+      beroute: beroute.value,
+      isForged: bekey.isForged || beroute.isForged,
+    };
+  }
+
+  /** Both stamps as Set-Cookie headers. */
+  write(bekey: string, beroute: string, isTls: boolean): Field[] {
+    return [
+      this.#setCookie('bekey', this.#names.bekeyCookie, bekey, isTls),
+      this.#setCookie('beroute', this.#names.berouteCookie, beroute, isTls),
+    ];
+  }
+
+  #first(
+    headers: HeaderList,
+    kind: 'bekey' | 'beroute',
+    name: string,
+  ): { value: string | undefined; isForged: boolean } {
+    let isForged = false;
+    for (const text of cookieValues(headers, name, httpLimits.stampCookiesMax)) {
+      const value = this.#verified(kind, text);
+      if (value !== undefined) return { value, isForged };
+      this.#counters.count('stamps_invalid', kind);
+      isForged = true;
+    }
+    return { value: undefined, isForged };
+  }
+
+  #verified(kind: 'bekey' | 'beroute', text: string): string | undefined {
+    if (text.length > httpLimits.stampCookieBytesMax) return undefined;
+    const macDot = text.lastIndexOf('.');
+    const keyDot = text.lastIndexOf('.', macDot - 1);
+    if (macDot < 0 || keyDot < 1) return undefined;
+    const value = decoded(text.slice(0, keyDot));
+    if (value === undefined) return undefined;
+    return this.#stamper.verify(kind, value, '', text.slice(keyDot + 1)) ? value : undefined;
+  }
+
+  #setCookie(kind: 'bekey' | 'beroute', name: string, value: string, isTls: boolean): Field {
+    const signed = `${encodeURIComponent(value)}.${this.#stamper.sign(kind, value, '')}`;
+    const secure = isTls ? '; Secure' : '';
+    return ['Set-Cookie', `${name}=${signed}; ${this.#names.cookieAttributes}${secure}`];
+  }
+}
+
+/** Undoes the escapes that a value may need to be a cookie's; undefined when they are broken. */
+function decoded(text: string): string | undefined {
+  if (!text.includes('%')) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The session cookie that a response sets, as `name=value`: undefined when it makes no session.
+ *
+ * @param names session cookies by name
+ */
+export function sessionCookieOf(
+  headers: HeaderList,
+  names: ReadonlySet<string>,
+): string | undefined {
+  for (const [name, value] of headers) {
+    if (name.length !== 10 || name.toLowerCase() !== 'set-cookie') continue;
+    const cookie = parseSetCookie(value);
+    // An empty value takes the session away.
+    if (cookie !== undefined && cookie[1] !== '' && names.has(cookie[0])) {
+      return `${cookie[0]}=${cookie[1]}`;
+    }
+  }
+  return undefined;
+}
