@@ -30,13 +30,19 @@ export class FullSync {
 
   /** Opens one exchange, unless one with that endpoint is open. */
   exchange(to: Endpoint, join: boolean): void {
+    if (this.isOpen(to)) return;
     const { outbox, header } = this.#context;
-    const key = endpointText(to);
-    for (const open of this.#open.values()) if (open === key) return;
     const stream = this.#context.nextStream();
-    this.#open.set(stream, key);
+    this.#open.set(stream, endpointText(to));
     const bytes = encodeStreamMessage(header, this.#message(join));
     outbox.add({ kind: 'openStream', stream, to, bytes });
+  }
+
+  /** True while an exchange that we began with that endpoint has not ended. */
+  isOpen(to: Endpoint): boolean {
+    const key = endpointText(to);
+    for (const open of this.#open.values()) if (open === key) return true;
+    return false;
   }
 
   /** Takes the states of the other side; a stream that it opened gets ours, what we learnt included. */

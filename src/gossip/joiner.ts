@@ -85,7 +85,7 @@ export class Joiner {
   #dialSome(): void {
     const { roster } = this.#context;
     const candidates = [...this.#seedEndpoints(), ...this.#failedEndpoints()].filter(
-      (endpoint) => !this.#inAttempt.has(endpointText(endpoint)),
+      (endpoint) => !this.#inAttempt.has(endpointText(endpoint)) && !this.#sync.isOpen(endpoint),
     );
     const room = Math.max(0, gossipLimits.joinParallel - this.#inAttempt.size);
     for (const endpoint of roster.shuffled(candidates).slice(0, room)) {

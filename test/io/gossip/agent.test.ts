@@ -261,7 +261,7 @@ describe('the start of an agent', { timeout: 60_000 }, () => {
     await agent.start();
     const self = agent.members()[0];
     assert.equal(self?.port, agent.port);
-    assert.match(self?.address ?? '', /^(127\.0\.0\.1|::1)$/);
+    assert.match(self.address, /^(127\.0\.0\.1|::1)$/);
   });
 
   it('refuses a seed without port and tags that do not fit', async () => {

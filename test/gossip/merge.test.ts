@@ -1,0 +1,398 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { gossipLimits, gossipProfiles } from '../../src/config/defaults.ts';
+import { encodeMessage, ourVersions } from '../../src/gossip/codec.ts';
+import { Swim, type Member, type SwimEffect, type SwimEvent } from '../../src/gossip/index.ts';
+import type { Message, PushPull, RemoteState } from '../../src/gossip/message.ts';
+import { decodePacket, encodePacket } from '../../src/gossip/packet.ts';
+import { StreamDecoder } from '../../src/gossip/stream-codec.ts';
+import { seededRandom } from '../support/gossip-network.ts';
+
+const noLabel = new Uint8Array(0);
+const from = { address: '10.0.0.9', port: 7946 };
+
+function createSwim(): Swim {
+  return new Swim(
+    {
+      name: 'self',
+      incarnation: 5,
+      endpoint: { address: '10.0.0.1', port: 7946 },
+      label: '',
+      seeds: [],
+      profile: gossipProfiles.fast,
+      tags: {},
+      random: seededRandom(1),
+    },
+    0,
+  );
+}
+
+function alive(node: string, incarnation: number, fields: Partial<Message> = {}): Message {
+  return {
+    kind: 'alive',
+    incarnation,
+    node,
+    // The content belongs to the incarnation: only the node itself makes it.
+    address: `10.1.0.${incarnation}`,
+    port: 7946,
+    meta: new Uint8Array(0),
+    versions: ourVersions,
+    ...fields,
+  } as Message;
+}
+
+function accuse(kind: 'suspect' | 'dead', node: string, incarnation: number, by: string): Message {
+  return { kind, node, incarnation, from: by };
+}
+
+/** Gives messages in one packet and returns all effects. */
+function tell(swim: Swim, ...messages: readonly Message[]): readonly SwimEffect[] {
+  const bytes = encodePacket(noLabel, messages.map(encodeMessage), false);
+  return swim.handle({ kind: 'packet', bytes, from }, 0);
+}
+
+function sync(swim: Swim, ...states: readonly RemoteState[]): readonly SwimEffect[] {
+  const message: PushPull = { kind: 'pushPull', join: false, states };
+  return swim.handle({ kind: 'streamMessage', stream: 1, message }, 0);
+}
+
+function state(name: string, incarnation: number, held: RemoteState['state']): RemoteState {
+  return {
+    name,
+    address: `10.1.0.${incarnation}`,
+    port: 7946,
+    meta: new Uint8Array(0),
+    incarnation,
+    state: held,
+    versions: ourVersions,
+  };
+}
+
+function member(swim: Swim, name: string): Member | undefined {
+  return swim.members().find((one) => one.name === name);
+}
+
+function events(effects: readonly SwimEffect[]): readonly SwimEvent['kind'][] {
+  return effects.flatMap((effect) => (effect.kind === 'event' ? [effect.event.kind] : []));
+}
+
+function drops(effects: readonly SwimEffect[]): readonly string[] {
+  return effects.flatMap((effect) =>
+    effect.kind === 'count' && effect.name === 'gossip_drops' ? [effect.reason] : [],
+  );
+}
+
+describe('what is heard of a member', () => {
+  const x = 'x';
+  const rows: readonly {
+    name: string;
+    heard: readonly Message[];
+    held: Member['state'];
+    incarnation: number;
+  }[] = [
+    {
+      name: 'suspect wins over alive of an equal incarnation',
+      heard: [alive(x, 3), accuse('suspect', x, 3, 'self')],
+      held: 'suspect',
+      incarnation: 3,
+    },
+    {
+      name: 'alive does not win over suspect of an equal incarnation',
+      heard: [alive(x, 3), accuse('suspect', x, 3, 'self'), alive(x, 3)],
+      held: 'suspect',
+      incarnation: 3,
+    },
+    {
+      name: 'alive wins over suspect with a higher incarnation',
+      heard: [alive(x, 3), accuse('suspect', x, 3, 'self'), alive(x, 4)],
+      held: 'alive',
+      incarnation: 4,
+    },
+    {
+      name: 'an accusation of the past is nothing',
+      heard: [alive(x, 3), accuse('suspect', x, 2, 'self'), accuse('dead', x, 2, 'self')],
+      held: 'alive',
+      incarnation: 3,
+    },
+    {
+      name: 'dead wins over suspect of an equal incarnation',
+      heard: [alive(x, 3), accuse('suspect', x, 3, 'self'), accuse('dead', x, 3, 'self')],
+      held: 'dead',
+      incarnation: 3,
+    },
+    {
+      name: 'dead from itself means left, also after it was held for dead',
+      heard: [alive(x, 3), accuse('dead', x, 3, 'self'), accuse('dead', x, 3, x)],
+      held: 'left',
+      incarnation: 3,
+    },
+    {
+      name: 'a leave that is sent again after the member came back is nothing',
+      heard: [alive(x, 3), accuse('dead', x, 3, x), alive(x, 4), accuse('dead', x, 3, x)],
+      held: 'alive',
+      incarnation: 4,
+    },
+  ];
+  for (const { name, heard, held, incarnation } of rows) {
+    it(name, () => {
+      const swim = createSwim();
+      tell(swim, ...heard);
+      assert.equal(member(swim, x)?.state, held);
+      assert.equal(member(swim, x)?.incarnation, incarnation);
+    });
+  }
+
+  it('gives the same view in any order and however often', () => {
+    const incarnation = fc.integer({ min: 1, max: 4 });
+    const heard = fc.oneof(
+      incarnation.map((number) => alive(x, number)),
+      fc
+        .tuple(fc.constantFrom('suspect' as const, 'dead' as const), incarnation)
+        .map(([kind, number]) => accuse(kind, x, number, 'self')),
+      incarnation.map((number) => accuse('dead', x, number, x)),
+    );
+    const known = alive(x, 0);
+    fc.assert(
+      fc.property(
+        fc.array(heard, { minLength: 1, maxLength: 8 }).chain((all) =>
+          fc.tuple(
+            fc.constant(all),
+            // Every message at least once, some twice, in another order.
+            fc.shuffledSubarray([...all, ...all], { minLength: all.length * 2 }),
+          ),
+        ),
+        ([one, other]) => {
+          const [first, second] = [createSwim(), createSwim()];
+          tell(first, known, ...one);
+          tell(second, known, ...other);
+          assert.deepEqual(first.members(), second.members());
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it('makes a member only by its own word', () => {
+    const swim = createSwim();
+    const heard = tell(swim, accuse('suspect', x, 9, 'self'), accuse('dead', x, 9, x));
+    assert.deepEqual(drops(heard), ['unknown-member', 'unknown-member']);
+    sync(swim, state('dead', 1, 'dead'), state('left', 1, 'left'), state('s', 1, 'suspect'));
+    assert.deepEqual(
+      swim.members().map(({ name }) => name),
+      ['self'],
+    );
+  });
+
+  it('needs an accuser that is a member and another', () => {
+    const swim = createSwim();
+    tell(swim, alive(x, 3));
+    for (const by of ['', x, 'stranger']) {
+      assert.deepEqual(drops(tell(swim, accuse('suspect', x, 3, by))), ['bad-accuser']);
+    }
+    for (const by of ['', 'stranger']) {
+      assert.deepEqual(drops(tell(swim, accuse('dead', x, 3, by))), ['bad-accuser']);
+    }
+    assert.equal(member(swim, x)?.state, 'alive');
+  });
+
+  it('is no member without name, address, port or a protocol in common', () => {
+    const swim = createSwim();
+    const bad = [
+      alive('', 1),
+      alive(x, 1, { address: '' }),
+      alive(x, 1, { address: '0.0.0.0' }),
+      alive(x, 1, { address: '::' }),
+      alive(x, 1, { port: 0 }),
+      alive(x, 1, { versions: Uint8Array.of(6, 7, 6, 2, 5, 4) }),
+    ];
+    assert.deepEqual(
+      drops(tell(swim, ...bad)),
+      bad.map(() => 'bad-alive'),
+    );
+    assert.equal(swim.members().length, 1);
+  });
+
+  it('is only a suspicion when a full sync tells of a death', () => {
+    const swim = createSwim();
+    tell(swim, alive(x, 3));
+    assert.deepEqual(events(sync(swim, state(x, 3, 'dead'))), ['suspect']);
+    assert.equal(member(swim, x)?.state, 'suspect');
+    assert.deepEqual(events(sync(swim, state(x, 3, 'left'))), ['leave']);
+  });
+
+  it('is taken for another address at once when the name comes back', () => {
+    const swim = createSwim();
+    tell(swim, alive(x, 3), accuse('dead', x, 3, 'self'));
+    assert.deepEqual(events(tell(swim, alive(x, 70))), ['join']);
+    assert.equal(member(swim, x)?.address, '10.1.0.70');
+    assert.deepEqual(events(tell(swim, alive(x, 71))), ['update']);
+    assert.equal(member(swim, x)?.address, '10.1.0.71');
+  });
+
+  it('stops at 4096 members', () => {
+    const swim = createSwim();
+    for (let i = 1; i < gossipLimits.membersMax; i++) tell(swim, alive(`m${i}`, 1));
+    assert.equal(swim.members().length, gossipLimits.membersMax);
+    assert.deepEqual(drops(tell(swim, alive('one-more', 1))), ['members-full']);
+    assert.equal(member(swim, 'one-more'), undefined);
+  });
+});
+
+describe('what is heard of ourselves', () => {
+  const heardOfSelf = fc.oneof(
+    fc.nat(50).map((number) => alive('self', number)),
+    fc
+      .tuple(fc.constantFrom('suspect' as const, 'dead' as const), fc.nat(50), fc.boolean())
+      .map(([kind, number, own]) => accuse(kind, 'self', number, own ? 'self' : 'x')),
+  );
+
+  it('never makes us anything but alive, and we outbid what accuses us', () => {
+    fc.assert(
+      fc.property(fc.array(heardOfSelf, { minLength: 1, maxLength: 10 }), (heard) => {
+        const swim = createSwim();
+        tell(swim, alive('x', 1));
+        let last = 5;
+        for (const message of heard) {
+          const effects = tell(swim, message);
+          const self = member(swim, 'self')!;
+          assert.equal(self.state, 'alive');
+          assert.equal(self.address, '10.0.0.1');
+          assert.ok(self.incarnation >= last);
+          const isRaised = self.incarnation > last;
+          const isCounted = effects.some(
+            (effect) => effect.kind === 'count' && effect.name === 'gossip_refutations',
+          );
+          assert.equal(isRaised, isCounted);
+          last = self.incarnation;
+        }
+      }),
+    );
+  });
+
+  it('is refuted above the accused incarnation and told on', () => {
+    const swim = createSwim();
+    tell(swim, alive('x', 1), accuse('suspect', 'self', 30, 'x'));
+    assert.equal(member(swim, 'self')?.incarnation, 31);
+    tell(swim, accuse('suspect', 'self', 30, 'x'));
+    assert.equal(member(swim, 'self')?.incarnation, 31);
+    const effects = swim.handle({ kind: 'timer' }, 1);
+    const told = effects.flatMap((effect) => {
+      if (effect.kind !== 'send') return [];
+      const packet = decodePacket(effect.bytes, noLabel);
+      return packet.ok ? packet.value.messages : [];
+    });
+    assert.ok(
+      told.some((one) => one.kind === 'alive' && one.node === 'self' && one.incarnation === 31),
+    );
+  });
+
+  it('in a full sync is refuted in the answer to it', () => {
+    for (const held of ['dead', 'suspect', 'left'] as const) {
+      const swim = createSwim();
+      const [answer] = sync(swim, state('self', 9, held)).filter(
+        (effect) => effect.kind === 'answerStream',
+      );
+      const decoded = new StreamDecoder(noLabel, 'opened').push(answer!.bytes);
+      assert.ok(decoded.ok && decoded.value?.kind === 'pushPull');
+      assert.equal(decoded.value.states[0]?.incarnation, 10);
+      assert.equal(decoded.value.states[0].state, 'alive');
+    }
+  });
+
+  it('leaves room above: an accusation at the end of the numbers is dropped', () => {
+    const swim = createSwim();
+    tell(swim, alive('x', 1));
+    assert.deepEqual(drops(tell(swim, accuse('suspect', 'self', 0xffff_ffff, 'x'))), [
+      'bad-incarnation',
+    ]);
+    assert.equal(member(swim, 'self')?.incarnation, 5);
+  });
+
+  it('is not refuted once we leave', () => {
+    const swim = createSwim();
+    tell(swim, alive('x', 1));
+    swim.handle({ kind: 'leave' }, 0);
+    tell(swim, accuse('dead', 'self', 5, 'x'), alive('self', 8));
+    assert.equal(member(swim, 'self')?.state, 'left');
+    assert.equal(member(swim, 'self')?.incarnation, 5);
+  });
+});
+
+describe('strangers', () => {
+  const ping = (node: string, sourceNode: string): Message => ({
+    kind: 'ping',
+    seqNo: 77,
+    node,
+    sourceAddress: '10.0.0.66',
+    sourcePort: 66,
+    sourceNode,
+  });
+  const sends = (effects: readonly SwimEffect[]): (SwimEffect & { kind: 'send' })[] =>
+    effects.filter((effect) => effect.kind === 'send');
+
+  it('get a bare ack where their packet came from, members get news with it', () => {
+    const swim = createSwim();
+    tell(swim, alive('x', 1, from));
+    const [stranger] = sends(tell(swim, ping('self', 'nobody')));
+    assert.deepEqual(stranger?.to, from);
+    const bare = decodePacket(stranger.bytes, noLabel);
+    assert.ok(bare.ok);
+    assert.deepEqual(bare.value.messages, [{ kind: 'ack', seqNo: 77, payload: new Uint8Array(0) }]);
+    const [known] = sends(tell(swim, ping('self', 'x')));
+    const withNews = decodePacket(known!.bytes, noLabel);
+    assert.ok(withNews.ok && withNews.value.messages.length > 1);
+  });
+
+  it('get no answer in the name of another', () => {
+    const effects = tell(createSwim(), ping('other', 'x'));
+    assert.deepEqual(sends(effects), []);
+    assert.deepEqual(drops(effects), ['not-for-us']);
+  });
+
+  it('cannot have us ping what is not a member at its own address', () => {
+    const swim = createSwim();
+    tell(swim, alive('x', 1));
+    const relay = (node: string, address: string): Message => ({
+      ...(ping(node, 'y') as Message & { kind: 'ping' }),
+      kind: 'indirectPing',
+      address,
+      port: 7946,
+      nack: true,
+    });
+    for (const message of [relay('x', '192.0.2.1'), relay('unknown', '10.1.0.1')]) {
+      assert.deepEqual(drops(tell(swim, message)), ['unknown-target']);
+    }
+    assert.equal(sends(tell(swim, relay('x', '10.1.0.1'))).length, 1);
+  });
+
+  it('find at most 256 of their pings relayed at once', () => {
+    const swim = createSwim();
+    tell(swim, alive('x', 1));
+    const relay: Message = {
+      ...(ping('x', 'y') as Message & { kind: 'ping' }),
+      kind: 'indirectPing',
+      address: '10.1.0.1',
+      port: 7946,
+      nack: true,
+    };
+    for (let i = 0; i < gossipLimits.relayedPingsMax; i++) tell(swim, relay);
+    assert.deepEqual(drops(tell(swim, relay)), ['relays-full']);
+    // Once the relayed pings have run out there is room again.
+    swim.handle({ kind: 'timer' }, 10_000);
+    swim.handle({ kind: 'timer' }, 20_000);
+    assert.deepEqual(drops(tell(swim, relay)), []);
+  });
+
+  it('never make the machine throw, whatever they send', () => {
+    const swim = createSwim();
+    tell(swim, alive('x', 1));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
+        const effects = swim.handle({ kind: 'packet', bytes, from }, 0);
+        assert.deepEqual(events(effects), []);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
