@@ -18,7 +18,10 @@ type Done = (exitCode: number) => void;
  * @param args without the names of node and of this program
  * @returns the exit code: 0, or 1 after a line on standard error
  */
-export async function runProgram(args: readonly string[], out = processOutput()): Promise<number> {
+export async function runProgram(
+  args: readonly string[],
+  out: CliOutput = processOutput(),
+): Promise<number> {
   let exitCode = 0;
   const program = createProgram(out, (code) => {
     exitCode = code;

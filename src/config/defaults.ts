@@ -52,6 +52,8 @@ export const configLimits = {
   stampKeysMax: 8,
   /** Listeners of one protocol. */
   listenersMax: 32,
+  /** Further names and addresses of the cluster. */
+  aliasesOfPeerMax: 256,
   /** HTTP context roots. */
   contextRootsMax: 256,
   /** Names of session cookies. */
@@ -70,7 +72,6 @@ export const configDefaults = {
   sipPort: 5_060,
   sipInternalPort: 5_070,
   httpPort: 8_080,
-  enumTimeoutMs: 2_000,
   /** 64 times T1: the life of a transaction (RFC 3261 section 17). */
   drainTimeoutMs: 32_000,
 } as const;

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isHost, isNetwork, parseHostPort } from './address.ts';
 import type { Config, StampSecret } from './config.ts';
-import { configDefaults, configLimits } from './defaults.ts';
+import { configDefaults, configLimits, enumLimits, gossipLimits } from './defaults.ts';
 
 /** A secret as the file gives it: the text itself, or where it stands. */
 export type SecretSource = string | { readonly file: string } | { readonly env: string };
@@ -94,7 +94,11 @@ const gossip = z.strictObject({
   advertise: z
     .exactOptional(hostPort)
     .describe('host:port that other peers use; by default the address listened on'),
-  seeds: z.array(hostPort).default([]).describe('host:port of peers to join by; tried for ever'),
+  seeds: z
+    .array(hostPort)
+    .max(gossipLimits.seedsMax)
+    .default([])
+    .describe('host:port of peers to join by; tried for ever'),
   profile: z
     .enum(['fast', 'lan', 'wan'])
     .default('fast')
@@ -154,6 +158,7 @@ const sip = z.strictObject({
     .describe('host:port of the cluster as clients see it; written into Record-Route and Path'),
   aliases: z
     .array(hostOrHostPort)
+    .max(configLimits.aliasesOfPeerMax)
     .default([])
     .describe('further host or host:port in Route and Request-URI that mean this cluster'),
   listeners: z
@@ -230,7 +235,7 @@ const rules = z.strictObject({
   enum: z
     .exactOptional(
       z.strictObject({
-        suffix: host.default('e164.arpa').describe('domain that ENUM questions end with'),
+        suffix: host.default(enumLimits.suffix).describe('domain that ENUM questions end with'),
         servers: z
           .array(ipPort)
           .max(configLimits.nameServersMax)
@@ -240,7 +245,7 @@ const rules = z.strictObject({
           .int()
           .min(10)
           .max(30_000)
-          .default(configDefaults.enumTimeoutMs)
+          .default(enumLimits.timeoutMs)
           .describe('longest wait for one answer'),
       }),
     )

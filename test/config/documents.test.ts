@@ -8,6 +8,7 @@ import {
   formatProblem,
   parseConfig,
 } from '../../src/config/index.ts';
+import { limitsTables } from './limits-table.ts';
 
 const read = (path: string): string =>
   readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -26,6 +27,13 @@ describe('the documents of the configuration', () => {
       read('docs/configuration.md'),
     )?.[1];
     assert.equal(table?.trim(), configReference());
+  });
+
+  it('docs/limits.md holds all of config/defaults.ts', () => {
+    const tables = /<!-- limits -->\n([\s\S]*)\n<!-- end of limits -->/u.exec(
+      read('docs/limits.md'),
+    )?.[1];
+    assert.equal(tables?.trim(), limitsTables(), 'take over: node test/config/limits-table.ts');
   });
 
   it('every example in docs/configuration.md is accepted', () => {
