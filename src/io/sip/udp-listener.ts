@@ -37,8 +37,10 @@ export class UdpListener {
   /** Rejects with the system's error when the address cannot be bound. */
   async start(): Promise<void> {
     const { address, port, flow, receive, counters } = this.#options;
+    // The numeric lookup answers at once, so the event comes before `bind` returns.
+    const listening = once(this.#socket, 'listening');
     this.#socket.bind(port, address);
-    await once(this.#socket, 'listening');
+    await listening;
     this.#socket.on('message', (message, source) => {
       counters.count('sip_received', 'udp');
       receive(message, { transport: 'UDP', address: source.address, port: source.port, flow });
