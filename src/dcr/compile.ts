@@ -7,6 +7,7 @@ import { httpSources, sipSources } from './sources.ts';
 import { sessionCaseOf } from './session-case.ts';
 import type { HttpSubject, SipSubject } from './subject.ts';
 import { Tracer } from './tracer.ts';
+import { valueOf } from './value.ts';
 import type { Read } from './value.ts';
 import type { Variable } from './variable.ts';
 
@@ -144,6 +145,8 @@ class Compiler<Subject> {
   #presence(node: NodeOf<'header' | 'cookie' | 'parameter'>): Read<Subject> {
     const item = this.#sources[node.kind](node.name);
     const value = this.#variable(node.value, undefined);
+    // Most rules return the item that they ask for: one look at the message is enough.
+    if (this.#tracer === undefined && isItself(node)) return (subject) => valueOf(item(subject));
     if (node.presence === 'exist') {
       return (subject) => (item(subject) === undefined ? null : value(subject));
     }
@@ -174,6 +177,13 @@ class Compiler<Subject> {
   #element(place: Place, depth: number, read: Read<Subject>): Read<Subject> {
     return this.#tracer?.element(place, depth, read) ?? read;
   }
+}
+
+/** Whether an `exist` returns the text of the very item whose presence it demands. */
+function isItself(node: NodeOf<'header' | 'cookie' | 'parameter'>): boolean {
+  const { source, reading } = node.value;
+  if (node.presence !== 'exist' || reading.kind !== 'text') return false;
+  return source.kind === node.kind && source.name === node.name;
 }
 
 function first<Subject>(reads: readonly Read<Subject>[]): Read<Subject> {
