@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { Client, Metadata, status } from '@grpc/grpc-js';
-import type { ChannelCredentials, ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
+import type { ChannelCredentials, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import { AskedExchanges } from './exchanges.ts';
 import type { HelloFrame, LaneKind } from './frame.ts';
 import { laneKinds } from './frame.ts';
@@ -60,7 +60,7 @@ export class Connection {
     this.#peer = peer;
     this.#events = events;
     this.#onExchangeClosed = onExchangeClosed;
-    this.#client = new Client(peer.address, credentials, clientOptions(context.limits));
+    this.#client = new Client(peer.address, credentials, clientOptions(context.limits, peer.name));
     for (const kind of laneKinds) this.#openLane(kind);
     this.#helloTimer = setTimeout(() => {
       this.#end('unreachable');
@@ -116,20 +116,18 @@ export class Connection {
     call.on('data', (batch: Buffer) => {
       lane.receive(batch);
     });
-    call.on('error', (error: ServiceError) => {
-      this.#end(endOf(error));
-    });
-    call.on('end', () => {
-      this.#callEnded(call);
-    });
+    this.#watchEnd(call);
     lane.sendHello(kind);
   }
 
-  /** The stream's end comes before its status: only the status tells an orderly end from a break. */
-  #callEnded(call: Call): void {
-    call.once('status', (given: { code: status }) => {
-      this.#end(given.code === status.OK ? 'left' : endOf(given));
+  /** A failure counts at once; an orderly end when all that came before it was read. */
+  #watchEnd(call: Call): void {
+    call.on('status', (given: StatusObject) => {
+      if (given.code === status.OK) call.once('end', () => this.#end('left'));
+      else this.#end(endOf(given));
     });
+    // The status tells the same; without a listener the event would be thrown.
+    call.on('error', () => undefined);
   }
 
   #greeted(kind: LaneKind, lane: Lane, hello: HelloFrame): Greeting | undefined {

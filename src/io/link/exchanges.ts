@@ -42,21 +42,19 @@ abstract class Exchanges<Kind extends Exchange> implements ExchangeHost {
 
   /** False: the peer broke the rules of the link. A handler that throws ends its exchange alone. */
   receive(frame: HttpFrame): boolean {
-    try {
-      return this.accept(frame);
-    } catch (error) {
-      this.context.counters.count('link_http_resets', 'handler_failed');
-      this.context.log.error({ err: error }, 'handler of an HTTP exchange failed');
-      this.open.get(frame.exchange)?.reset('broken');
-      return true;
-    }
+    return this.#guard(frame.exchange, () => this.accept(frame));
   }
 
   /** The lane takes bodies again. */
   resume(): void {
     const stalled = [...this.#stalled];
     this.#stalled.clear();
-    for (const exchange of stalled) exchange.proceed();
+    for (const exchange of stalled) {
+      this.#guard(exchange.id, () => {
+        exchange.proceed();
+        return true;
+      });
+    }
   }
 
   /** The lane is gone. */
@@ -64,7 +62,10 @@ abstract class Exchanges<Kind extends Exchange> implements ExchangeHost {
     for (const exchange of [...this.open.values()]) {
       const code = exchange instanceof AskedExchange && exchange.isUnsent ? 'refused' : 'broken';
       this.context.counters.count('link_http_resets', code);
-      exchange.receiveReset(code);
+      this.#guard(exchange.id, () => {
+        exchange.receiveReset(code);
+        return true;
+      });
     }
   }
 
@@ -76,6 +77,18 @@ abstract class Exchanges<Kind extends Exchange> implements ExchangeHost {
     this.open.delete(exchange.id);
     this.#stalled.delete(exchange);
     this.context.onClosed();
+  }
+
+  /** The one place where a defect of own side is caught. */
+  #guard(id: number, step: () => boolean): boolean {
+    try {
+      return step();
+    } catch (error) {
+      this.context.counters.count('link_http_resets', 'handler_failed');
+      this.context.log.error({ err: error }, 'handler of an HTTP exchange failed');
+      this.open.get(id)?.reset('broken');
+      return true;
+    }
   }
 
   protected abstract accept(frame: HttpFrame): boolean;

@@ -1,6 +1,10 @@
 import type { Buffer } from 'node:buffer';
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { ChannelOptions, MethodDefinition } from '@grpc/grpc-js';
 import type { LinkLimits } from './options.ts';
+
+// Its faults come back as errors and statuses, which we log and count in our own words.
+setLogVerbosity(logVerbosity.NONE);
 
 /** Batches are bytes on both sides of gRPC: our own codec reads and writes them. */
 function asItIs(batch: Buffer): Buffer {
@@ -33,7 +37,7 @@ export function serverOptions(limits: LinkLimits): ChannelOptions {
   return { ...commonOptions(limits), 'grpc.max_concurrent_streams': 4 };
 }
 
-export function clientOptions(limits: LinkLimits): ChannelOptions {
+export function clientOptions(limits: LinkLimits, peer: string): ChannelOptions {
   return {
     ...commonOptions(limits),
     // Each attempt is a connection of its own, and this side alone decides when to try again.
@@ -42,6 +46,8 @@ export function clientOptions(limits: LinkLimits): ChannelOptions {
     // A write is done when the connection has it, not when a buffer for retries does.
     'grpc.per_rpc_retry_buffer_size': 0,
     'grpc.enable_http_proxy': 0,
+    // The server name of TLS: peers are known by name, wherever they listen.
+    'grpc.ssl_target_name_override': peer,
     'grpc.service_config_disable_resolution': 1,
     'grpc-node.flow_control_window': limits.connectionWindowBytes,
   };

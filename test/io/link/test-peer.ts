@@ -53,6 +53,8 @@ export class TestPeer {
   readonly responses: string[] = [];
   readonly failed: string[] = [];
   readonly downReasons: string[] = [];
+  /** How often a link came up. */
+  ups = 0;
   serve: Serve = () => {
     throw new Error('no HTTP expected');
   };
@@ -71,7 +73,10 @@ export class TestPeer {
       listen: { address: '127.0.0.1', port: 0 },
       counters: this.counters,
       log: {
-        info: happened,
+        info: () => {
+          this.ups += 1;
+          happened();
+        },
         warn: (details) => {
           this.downReasons.push(String((details as { reason: unknown }).reason));
           happened();
@@ -201,10 +206,15 @@ export class Cable {
     return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  /** Breaks every connection. */
+  break(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   /** Breaks every connection and takes no more. */
   cut(): void {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.break();
   }
 
   /** Carries nothing any more and tells nobody. */
