@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { enumLimits } from '../../../src/config/defaults.ts';
 import { EnumResolver } from '../../../src/io/dns/index.ts';
-import type { EnumOptions, NaptrAnswer, NaptrRecord } from '../../../src/io/dns/index.ts';
+import type { EnumOptions, NaptrAnswer } from '../../../src/io/dns/index.ts';
 import { Counters } from '../../../src/pipeline/counters.ts';
 
 /** A resolver on a clock and a DNS of the test's own. */
