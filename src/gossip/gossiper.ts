@@ -18,8 +18,8 @@ export class Gossiper {
 
   /** Called after every input: the first news after a rest is told at once. */
   wakeIfNeeded(): void {
-    const { news, timers, options, now } = this.#context;
-    if (this.#timer !== undefined || news.size === 0) return;
+    const { news, timers, options, now, roster } = this.#context;
+    if (this.#timer !== undefined || news.size === 0 || roster.size === 1) return;
     const dueAt = Math.max(now, this.#lastRoundAt + options.profile.gossipIntervalMs);
     this.#timer = timers.schedule(dueAt, () => {
       this.#timer = undefined;

@@ -1,6 +1,6 @@
 import type { Endpoint } from './address.ts';
 import type { MemberState } from './message.ts';
-import { decodeTags, type Tags } from './tags.ts';
+import type { Tags } from './tags.ts';
 import type { Timer } from './timers.ts';
 
 /** One member as others see it: an immutable snapshot. */
@@ -30,6 +30,8 @@ export interface MemberRecord {
   readonly name: string;
   endpoint: Endpoint;
   meta: Uint8Array;
+  /** What `meta` says. */
+  tags: Tags;
   versions: Uint8Array;
   /** Incarnation that told address and metadata; behind `incarnation` while we missed news. */
   contentIncarnation: number;
@@ -46,7 +48,7 @@ export function snapshot(record: MemberRecord): Member {
     name: record.name,
     address: record.endpoint.address,
     port: record.endpoint.port,
-    tags: decodeTags(record.meta),
+    tags: record.tags,
     state: record.state,
     incarnation: record.incarnation,
   };

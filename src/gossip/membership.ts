@@ -5,7 +5,7 @@ import type { SwimContext } from './context.ts';
 import { isLive, snapshot, supersedes, type MemberRecord } from './member.ts';
 import type { Alive, Dead, MemberState, RemoteState, Suspect } from './message.ts';
 import { suspicionMs, suspicionSpan } from './suspicion.ts';
-import { encodeTags, type Tags } from './tags.ts';
+import { decodeTags, encodeTags, type Tags } from './tags.ts';
 
 /**
  * Merges what is heard of members into the roster, tells it on, and defends this peer's own good name.
@@ -123,6 +123,7 @@ export class Membership {
     const meta = encodeTags(tags);
     if (isLeaving || Buffer.compare(meta, roster.self.meta) === 0) return;
     roster.self.meta = meta;
+    roster.self.tags = decodeTags(meta);
     roster.self.incarnation++;
     roster.self.contentIncarnation = roster.self.incarnation;
     this.#tellAlive(roster.self);
@@ -157,6 +158,7 @@ export class Membership {
     const wasLive = isLive(record);
     record.endpoint = { address: news.address, port: news.port };
     record.meta = news.meta;
+    record.tags = decodeTags(news.meta);
     record.versions = news.versions;
     record.contentIncarnation = news.incarnation;
     if (news.incarnation > record.incarnation) {
@@ -267,6 +269,7 @@ function newRecord(news: Alive, now: number): MemberRecord {
     name: news.node,
     endpoint: { address: news.address, port: news.port },
     meta: news.meta,
+    tags: decodeTags(news.meta),
     versions: news.versions,
     contentIncarnation: news.incarnation,
     incarnation: news.incarnation,

@@ -15,7 +15,7 @@ import { Post } from './post.ts';
 import { Prober } from './prober.ts';
 import { Roster } from './roster.ts';
 import { encodeStreamMessage } from './stream-codec.ts';
-import { encodeTags } from './tags.ts';
+import { decodeTags, encodeTags } from './tags.ts';
 import { Timers } from './timers.ts';
 
 /** The first incarnation of a process that started at `epoch` (seconds since 1970). */
@@ -197,10 +197,12 @@ export class Swim {
 }
 
 function selfRecord(options: SwimOptions, now: number): MemberRecord {
+  const meta = encodeTags(options.tags);
   return {
     name: options.name,
     endpoint: options.endpoint,
-    meta: encodeTags(options.tags),
+    meta,
+    tags: decodeTags(meta),
     versions: ourVersions,
     contentIncarnation: options.incarnation,
     incarnation: options.incarnation,

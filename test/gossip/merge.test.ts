@@ -319,6 +319,82 @@ describe('what is heard of ourselves', () => {
   });
 });
 
+describe('a probe that nobody answers', () => {
+  /** A machine that knows x and one relay, right after it began to probe x. */
+  const probing = (): { readonly swim: Swim; readonly seqNo: number } => {
+    const swim = createSwim();
+    tell(swim, alive('x', 1), alive('relay', 2));
+    const [first] = pings(swim.handle({ kind: 'probe', name: 'x' }, 0), '10.1.0.1');
+    assert.ok(first);
+    return { swim, seqNo: first.seqNo };
+  };
+  const pings = (effects: readonly SwimEffect[], to: string): { seqNo: number }[] =>
+    effects.flatMap((effect) => {
+      if (effect.kind !== 'send' || effect.to.address !== to) return [];
+      const packet = decodePacket(effect.bytes, noLabel);
+      assert.ok(packet.ok);
+      return packet.value.messages.filter((message) => message.kind === 'ping');
+    });
+  const packet = (message: Message): Uint8Array =>
+    encodePacket(noLabel, [encodeMessage(message)], false);
+
+  it('goes to a relay and over a stream after the time-out', () => {
+    const { swim, seqNo } = probing();
+    const effects = swim.handle({ kind: 'timer' }, 200);
+    const stream = effects.find((effect) => effect.kind === 'openStream');
+    assert.equal(stream?.to.address, '10.1.0.1');
+    const asked = effects.flatMap((effect) => {
+      if (effect.kind !== 'send' || effect.to.address !== '10.1.0.2') return [];
+      const content = decodePacket(effect.bytes, noLabel);
+      return content.ok ? content.value.messages : [];
+    });
+    assert.ok(asked.some((one) => one.kind === 'indirectPing' && one.seqNo === seqNo && one.nack));
+  });
+
+  it('makes its target suspect when a relay says that it got no answer either', () => {
+    const { swim, seqNo } = probing();
+    swim.handle({ kind: 'timer' }, 200);
+    swim.handle({ kind: 'packet', bytes: packet({ kind: 'nack', seqNo }), from }, 400);
+    assert.deepEqual(events(swim.handle({ kind: 'timer' }, 500)), ['suspect']);
+  });
+
+  it('is made once more when the relay was silent too, and then decides', () => {
+    const { swim } = probing();
+    swim.handle({ kind: 'timer' }, 200);
+    const again = swim.handle({ kind: 'timer' }, 500);
+    assert.deepEqual(events(again), []);
+    assert.equal(pings(again, '10.1.0.1').length, 1);
+    swim.handle({ kind: 'timer' }, 700);
+    assert.deepEqual(events(swim.handle({ kind: 'timer' }, 1_000)), ['suspect']);
+    assert.equal(member(swim, 'relay')?.state, 'alive');
+  });
+
+  it('is over when the ack comes late, by a relay or over the stream', () => {
+    const { swim, seqNo } = probing();
+    const stream = swim
+      .handle({ kind: 'timer' }, 200)
+      .find((effect) => effect.kind === 'openStream')!.stream;
+    const ack = { kind: 'ack', seqNo, payload: new Uint8Array(0) } as const;
+    swim.handle({ kind: 'streamMessage', stream, message: ack }, 499);
+    assert.deepEqual(events(swim.handle({ kind: 'timer' }, 5_000)), []);
+    const other = probing();
+    other.swim.handle({ kind: 'timer' }, 200);
+    const bytes = packet({ ...ack, seqNo: other.seqNo });
+    other.swim.handle({ kind: 'packet', bytes, from }, 499);
+    assert.deepEqual(events(other.swim.handle({ kind: 'timer' }, 5_000)), []);
+  });
+
+  it('carries the accusation to a target that is suspect already', () => {
+    const swim = createSwim();
+    tell(swim, alive('x', 1), accuse('suspect', 'x', 1, 'self'));
+    const [sent] = swim.handle({ kind: 'probe', name: 'x' }, 0);
+    assert.ok(sent?.kind === 'send');
+    const content = decodePacket(sent.bytes, noLabel);
+    assert.ok(content.ok);
+    assert.deepEqual(content.value.messages[1], accuse('suspect', 'x', 1, 'self'));
+  });
+});
+
 describe('strangers', () => {
   const ping = (node: string, sourceNode: string): Message => ({
     kind: 'ping',

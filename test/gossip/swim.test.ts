@@ -27,7 +27,7 @@ describe('a cluster of any size', () => {
     });
 
     it(`${size} peers all find a crashed one dead within the bound`, () => {
-      const boundMs = size < 10 ? 4_000 : 4_500;
+      const boundMs = size <= 3 ? 4_000 : 4_500;
       for (const seed of seeds) {
         const network = new GossipNetwork({ seed });
         const peers = network.grow(size);
@@ -151,23 +151,6 @@ describe('a member that is not dead', () => {
       network.run(5_000);
       assert.equal(p1!.state('p2'), hasStream ? 'alive' : 'dead');
     }
-  });
-
-  it('is given a second probe when every relay was silent', () => {
-    const network = new GossipNetwork({ seed: 8 });
-    const [p1, p2, p3] = network.grow(3);
-    network.run(2_000);
-    network.crash(p3!);
-    let lostUntil = Infinity;
-    network.dropPacket = (from, to) => from === 'p1' && to === 'p2' && network.now < lostUntil;
-    network.blockStream = (from, to) => from === 'p1' && to === 'p2';
-    network.runUntil(() => p1!.count('gossip_probes:failed') > 0, 5_000);
-    // The first silent probe of p2 may come before or after that of p3: wait for p2's.
-    network.runUntil(() => p1!.has('suspect', 'p3'), 5_000);
-    lostUntil = network.now;
-    network.run(1_000);
-    assert.ok(!p1!.has('fail', 'p2'));
-    assert.equal(p2!.state('p1'), 'alive');
   });
 
   it('is probed at once when a link to it failed', () => {
