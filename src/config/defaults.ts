@@ -266,7 +266,7 @@ export const gossipLimits = {
   /** A living twin of our name is answered at most this often. */
   conflictIntervalMs: 5_000,
   /** Bytes read from one stream before it is closed. */
-  streamBytesMax: 20 * 1024 * 1024,
+  streamBytesMax: 20_971_520,
   /** Streams open at once, in and out. */
   streamsMax: 128,
   /** A timer this late lets waiting packets in before it decides about others. */
@@ -274,7 +274,7 @@ export const gossipLimits = {
   /** Attempts to find one port that is free for UDP and TCP. */
   portAttempts: 16,
   /** Receive buffer asked of the system for packets. */
-  receiveBufferBytes: 1024 * 1024,
+  receiveBufferBytes: 1_048_576,
 } as const;
 
 /** Incarnations count seconds since 2020-01-01T00:00:00Z, so a restart outranks its predecessor. */
