@@ -37,7 +37,7 @@ if (values.help || !isUsable || (what !== 'sip' && what !== 'http')) {
   process.exit(values.help ? 0 : 2);
 }
 
-const load = { warmupMs: 1_000, measureMs: seconds * 1_000, window };
+const load = { warmupMs: 2_000, measureMs: seconds * 1_000, window };
 const [all, shape, versions] =
   what === 'sip'
     ? [sipSubjects(load), sipShape, sipVersions()]

@@ -64,6 +64,7 @@ const planted: readonly (readonly [rule: string, from: string, to: string])[] = 
   ['io-gossip-adapts-its-own-rooms', 'src/io/gossip/asks-sip.ts', 'src/sip/room.ts'],
   ['io-application-adapts-its-own-rooms', 'src/io/application/asks-dcr.ts', 'src/dcr/room.ts'],
   ['io-dns-adapts-its-own-rooms', 'src/io/dns/asks-sip.ts', 'src/sip/room.ts'],
+  ['io-rules-adapts-its-own-rooms', 'src/io/rules/asks-sip.ts', 'src/sip/room.ts'],
   ['io-sprayer-adapts-its-own-rooms', 'src/io/sprayer/asks-sip.ts', 'src/sip/room.ts'],
   ['config-stands-alone', 'src/config/asks-sip.ts', 'src/sip/room.ts'],
   ['only-peer-knows-every-room', 'src/admin/asks-io.ts', 'src/io/link/room.ts'],
