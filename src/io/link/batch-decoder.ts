@@ -137,7 +137,7 @@ export class BatchDecoder {
     let envelope: Envelope | undefined;
     while (reader.more(end)) {
       const tag = reader.uint32(end);
-      if (tag === 0x08) exchange = reader.uint32(end);
+      if (tag === 0x08) exchange = reader.varint(end);
       else if (tag === 0x12) method = reader.latin1(end);
       else if (tag === 0x1a) target = reader.latin1(end);
       else if (tag === 0x22) headers = readFields(reader, reader.block(end));
@@ -161,7 +161,7 @@ export class BatchDecoder {
     let framing = noFraming;
     while (reader.more(end)) {
       const tag = reader.uint32(end);
-      if (tag === 0x08) exchange = reader.uint32(end);
+      if (tag === 0x08) exchange = reader.varint(end);
       else if (tag === 0x10) status = reader.uint32(end);
       else if (tag === 0x1a) reason = reader.latin1(end);
       else if (tag === 0x22) headers = readFields(reader, reader.block(end));
@@ -180,7 +180,7 @@ export class BatchDecoder {
     let exchange = 0;
     while (reader.more(end)) {
       const tag = reader.uint32(end);
-      if (tag === 0x08) exchange = reader.uint32(end);
+      if (tag === 0x08) exchange = reader.varint(end);
       else readPart(reader, tag, 0x12, part, end);
     }
     if (exchange === 0) reader.fail();
@@ -295,7 +295,7 @@ function readPair(reader: WireReader, end: number): [first: number, second: numb
   let second = 0;
   while (reader.more(end)) {
     const tag = reader.uint32(end);
-    if (tag === 0x08) first = reader.uint32(end);
+    if (tag === 0x08) first = reader.varint(end);
     else if (tag === 0x10) second = reader.uint32(end);
     else skipUnknown(reader, tag, end);
   }

@@ -11,6 +11,9 @@ import { relayMethod, serverOptions } from './service.ts';
 import { isLoopback, plaintextTrust, readTlsTrust } from './trust.ts';
 import type { Trust } from './trust.ts';
 
+/** Without a port gRPC would dial its default one. A member that tells no address has no link. */
+const hasPort = /.:\d{1,5}$/;
+
 /** Links over gRPC, as docs/link.md describes. */
 export class GrpcLinks implements Links {
   readonly #context: LaneContext;
@@ -75,7 +78,9 @@ export class GrpcLinks implements Links {
   }
 
   setPeers(peers: readonly LinkPeer[]): void {
-    this.#peers = new Map(peers.map((peer) => [peer.name, peer]));
+    const linkable = peers.filter((peer) => hasPort.test(peer.address));
+    this.#context.counters.count('link_failures', 'bad_address', peers.length - linkable.length);
+    this.#peers = new Map(linkable.map((peer) => [peer.name, peer]));
     this.#accepted?.setMembers(this.#peers);
     for (const [name, link] of this.#dialled) {
       const peer = this.#peers.get(name);
@@ -122,7 +127,7 @@ export class GrpcLinks implements Links {
     return undefined;
   }
 
-  /** `deadlineMs` counts from the call. */
+  /** `deadlineMs` counts from the call. Rejects nothing; after it the links are of no use. */
   async stop(deadlineMs: number): Promise<void> {
     const endMs = performance.now() + deadlineMs;
     for (const link of this.#dialled.values()) link.sip?.sendGoodbye();

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
+import { loadSync } from '@grpc/proto-loader';
 import protobuf from 'protobufjs';
 import type { HeaderList, RequestHead, ResponseHead } from '../../../src/http/index.ts';
 import type { Envelope } from '../../../src/pipeline/envelope.ts';
 import { BatchDecoder } from '../../../src/io/link/batch-decoder.ts';
 import { BatchEncoder } from '../../../src/io/link/batch-encoder.ts';
+import { relayMethod } from '../../../src/io/link/service.ts';
 import { laneKinds, numberOf, reasons, resetCodes } from '../../../src/io/link/frame.ts';
 import type { FrameSink, GoodbyeFrame, HelloFrame, HttpFrame } from '../../../src/io/link/frame.ts';
 
@@ -16,16 +19,19 @@ type AnyFrame =
   | HelloFrame
   | GoodbyeFrame;
 
-const root = protobuf.loadSync(
-  new URL('../../../proto/sailring/v1/link.proto', import.meta.url).pathname,
-);
+const protoFile = fileURLToPath(new URL('../../../proto/sailring/v1/link.proto', import.meta.url));
+const root = protobuf.loadSync(protoFile);
 const Batch = root.lookupType('sailring.v1.Batch');
 
 const latin1 = (maxLength: number): fc.Arbitrary<string> =>
   fc.uint8Array({ maxLength }).map((bytes) => Buffer.from(bytes).toString('latin1'));
 const bytes = (maxLength: number): fc.Arbitrary<Buffer> =>
-  fc.uint8Array({ maxLength, size: 'max' }).map((value) => Buffer.from(value));
+  fc.uint8Array({ maxLength, size: 'medium' }).map((value) => Buffer.from(value));
 const uint32 = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 0xffff_ffff }));
+const exchange = fc.oneof(
+  fc.integer({ min: 1, max: 300 }),
+  fc.maxSafeNat().map((n) => (n + 1 > Number.MAX_SAFE_INTEGER ? n : n + 1)),
+);
 const uint53 = fc.oneof(fc.nat(300), fc.maxSafeNat());
 const fields: fc.Arbitrary<HeaderList> = fc.array(fc.tuple(latin1(20), latin1(200)), {
   maxLength: 6,
@@ -55,9 +61,13 @@ const response: fc.Arbitrary<ResponseHead> = fc.record({
   headers: fields,
   framing,
 });
-const part = { exchange: uint32, data: bytes(400), end: fc.boolean(), trailers: fields };
+const part = { exchange, data: bytes(400), end: fc.boolean(), trailers: fields };
 const frame: fc.Arbitrary<AnyFrame> = fc.oneof(
-  fc.record({ kind: fc.constant('sip-request' as const), message: bytes(5_000), envelope }),
+  fc.record({
+    kind: fc.constant('sip-request' as const),
+    message: fc.tuple(fc.nat(70_000), fc.nat(255)).map(([size, fill]) => Buffer.alloc(size, fill)),
+    envelope,
+  }),
   fc.record({ kind: fc.constant('sip-request' as const), message: bytes(600), envelope }),
   fc.record({ kind: fc.constant('sip-response' as const), message: bytes(600) }),
   fc.record({ kind: fc.constant('open' as const), request, envelope, ...part }),
@@ -65,10 +75,10 @@ const frame: fc.Arbitrary<AnyFrame> = fc.oneof(
   fc.record({ kind: fc.constant('data' as const), ...part }),
   fc.record({
     kind: fc.constant('reset' as const),
-    exchange: uint32,
+    exchange,
     code: fc.constantFrom(...resetCodes),
   }),
-  fc.record({ kind: fc.constant('credit' as const), exchange: uint32, bytes: uint32 }),
+  fc.record({ kind: fc.constant('credit' as const), exchange, bytes: uint32 }),
   fc.record({
     kind: fc.constant('hello' as const),
     cluster: fc.string({ unit: 'grapheme' }),
@@ -299,6 +309,22 @@ describe('the codec of a link', () => {
         assert.ok(typeof outcome === 'number' || outcome === 'malformed');
       }),
       { numRuns: 3_000 },
+    );
+  });
+
+  it('names the service and the kinds of its streams as link.proto does', () => {
+    const service = loadSync(protoFile)['sailring.v1.Link'] as Record<
+      string,
+      { path: string; requestStream: boolean; responseStream: boolean }
+    >;
+    const { path, requestStream, responseStream } = service['Relay']!;
+    assert.deepEqual(
+      { path, requestStream, responseStream },
+      {
+        path: relayMethod.path,
+        requestStream: relayMethod.requestStream,
+        responseStream: relayMethod.responseStream,
+      },
     );
   });
 

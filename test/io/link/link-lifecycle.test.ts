@@ -148,6 +148,17 @@ describe('the life of a link', () => {
     assert.deepEqual(a.failed, ['b']);
   });
 
+  it('does not dial a member that tells no usable address', async () => {
+    const a = peer('a');
+    const b = peer('b');
+    await Promise.all([a.links.start(), b.links.start()]);
+    b.links.setPeers([a.member()]);
+    a.links.setPeers([b.member(), { name: 'x', epoch: 1, address: '' }, { ...a.member('y') }]);
+    await a.untilUp(b);
+    assert.equal(a.links.isUp('x'), false);
+    assert.equal(a.counters.get('link_failures', 'bad_address'), 2);
+  });
+
   it('closes the links of a member that is gone, on both sides', async () => {
     const a = peer('a');
     const b = peer('b');
