@@ -10,7 +10,7 @@ export function createLog(config: Config): Logger {
   return pino(
     {
       level: config.log.level,
-      base: { peer: config.name },
+      base: { name: config.name },
       timestamp: stdTimeFunctions.isoTime,
       redact: {
         paths: secrets.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
