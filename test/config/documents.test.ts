@@ -13,12 +13,14 @@ import { limitsTables } from './limits-table.ts';
 const read = (path: string): string =>
   readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
+const refresh = 'run: node test/config/refresh-documents.ts';
+
 describe('the documents of the configuration', () => {
   it('docs/config.schema.json is what `npm run --silent schema` prints', () => {
     assert.equal(
       read('docs/config.schema.json'),
       `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
-      'run: npm run --silent schema > docs/config.schema.json',
+      refresh,
     );
   });
 
@@ -26,14 +28,14 @@ describe('the documents of the configuration', () => {
     const table = /<!-- keys -->\n([\s\S]*)\n<!-- end of keys -->/u.exec(
       read('docs/configuration.md'),
     )?.[1];
-    assert.equal(table?.trim(), configReference());
+    assert.equal(table?.trim(), configReference(), refresh);
   });
 
   it('docs/limits.md holds all of config/defaults.ts', () => {
     const tables = /<!-- limits -->\n([\s\S]*)\n<!-- end of limits -->/u.exec(
       read('docs/limits.md'),
     )?.[1];
-    assert.equal(tables?.trim(), limitsTables(), 'take over: node test/config/limits-table.ts');
+    assert.equal(tables?.trim(), limitsTables(), refresh);
   });
 
   it('every example in docs/configuration.md is accepted', () => {

@@ -52,5 +52,3 @@ function readComments(text: string): Map<string, string> {
   }
   return comments;
 }
-
-if (process.argv[1] === import.meta.filename) process.stdout.write(`${limitsTables()}\n`);
