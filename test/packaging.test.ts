@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -9,12 +9,13 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { Script } from 'node:vm';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { formatProblem, loadConfig } from '../src/config/index.ts';
 import { findTool, nginxStreamModule, requireTool } from './support/tools.ts';
 
@@ -138,26 +139,62 @@ describe('the package', () => {
 
   describe('once built', () => {
     let folder = '';
-    before(() => {
+    let program = '';
+    before(async () => {
       folder = mkdtempSync(join(tmpdir(), 'sailring-build-'));
-      for (const name of ['node_modules', 'proto', 'dcr-examples', 'src']) {
+      for (const name of ['node_modules', 'proto', 'dcr-examples']) {
         symlinkSync(join(root, name), join(folder, name));
       }
       cpSync(join(root, 'package.json'), join(folder, 'package.json'));
+      program = join(folder, readPackage().bin['sailring'] ?? '');
+      const tsc = join(root, 'node_modules/typescript/bin/tsc');
+      const options = ['-p', join(root, 'tsconfig.build.json'), '--outDir', join(folder, 'dist')];
+      await run(process.execPath, [tsc, ...options], { cwd: root });
     });
     after(() => {
       rmSync(folder, { recursive: true });
     });
 
     it('tells its version', async () => {
-      const tsc = join(root, 'node_modules/typescript/bin/tsc');
-      const out = join(folder, 'dist');
-      const options = ['-p', join(root, 'tsconfig.build.json'), '--outDir', out];
-      await run(process.execPath, [tsc, ...options], { cwd: root });
-      const { version, bin } = readPackage();
-      const program = join(folder, bin['sailring'] ?? '');
+      const { version } = readPackage();
       const { stdout } = await run(process.execPath, [program, '--version']);
       assert.equal(stdout.trim(), version);
+    });
+
+    // What only a start reads: the demo application, the link's definition, the rules.
+    it('starts a peer with the demo application, and a signal ends it', async (t) => {
+      const free = { port: 0 };
+      const config = join(folder, 'peer.yaml');
+      const settings = {
+        name: 'built',
+        gossip: { listen: free },
+        link: { listen: free },
+        sip: { listeners: [{ transport: 'udp', ...free }], internal: free },
+        http: { listeners: [free] },
+        admin: { listen: free },
+        rules: { file: 'dcr-examples/conference.xml' },
+        application: { kind: 'embedded', module: 'demo' },
+        drainTimeoutMs: 0,
+        log: { level: 'error' },
+      };
+      writeFileSync(config, stringify(settings));
+      const peer = spawn(process.execPath, [program, 'start', '-c', config, '--json'], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      t.after(() => {
+        peer.kill('SIGKILL');
+      });
+      const ended = once(peer, 'exit');
+      const first = once(peer.stdout.setEncoding('utf8'), 'data');
+      const [line] = (await Promise.race([first, ended])) as [string | number];
+      assert.equal(typeof line, 'string', 'the peer ended before it was ready');
+      const { http } = JSON.parse(String(line)) as { http: string };
+      const response = await fetch(`http://${http}/conference?ConferenceName=42`);
+      assert.equal(response.status, 200);
+      assert.equal(response.headers.get('x-served-by'), 'built');
+      await response.arrayBuffer();
+      peer.kill('SIGTERM');
+      assert.deepEqual(await ended, [0, null]);
     });
   });
 });
