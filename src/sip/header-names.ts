@@ -119,14 +119,32 @@ export function canonicalName(name: string): string {
   return compactForms.get(lower) ?? lower;
 }
 
-/** Whether one line of this field (canonical name) may hold several values. */
-export function isList(canonical: string): boolean {
-  return lists.has(canonical);
+/** A field's name made ready for being looked for. */
+export interface FieldName {
+  readonly canonical: string;
+  readonly id: HeaderId;
+  /** Lower-case bytes of the canonical name. */
+  readonly text: Buffer;
+  readonly isList: boolean;
 }
 
-/** Id of a field by its canonical name. */
-export function idOfName(canonical: string): HeaderId {
-  return ids.get(canonical) ?? HeaderId.other;
+/** Names come from rules and code, so they are few; the bound is for programs that make them up. */
+const fieldNamesMax = 1_024;
+const fieldNames = new Map<string, FieldName>();
+
+/** Any spelling of a field's name, remembered. */
+export function fieldName(name: string): FieldName {
+  const known = fieldNames.get(name);
+  if (known !== undefined) return known;
+  const canonical = canonicalName(name);
+  const made = {
+    canonical,
+    id: ids.get(canonical) ?? HeaderId.other,
+    text: Buffer.from(canonical, 'latin1'),
+    isList: lists.has(canonical),
+  };
+  if (fieldNames.size < fieldNamesMax) fieldNames.set(name, made);
+  return made;
 }
 
 /** Id of the field whose name stands at `start`..`end`. */

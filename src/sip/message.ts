@@ -1,10 +1,10 @@
 import {
   canonicalName,
   equalsIgnoringCase,
+  fieldName,
   HeaderId,
   idAt,
-  idOfName,
-  isList,
+  type FieldName,
 } from './header-names.ts';
 import { sipLimits } from '../config/defaults.ts';
 import { readVia, type Via } from './via.ts';
@@ -118,25 +118,20 @@ export class SipMessage {
 
   /** First value of a field, names without case and in compact form; unfolded, UTF-8. */
   header(name: string): string | undefined {
-    const canonical = canonicalName(name);
-    const line = this.#lineNamed(canonical, 0);
+    const field = fieldName(name);
+    const line = this.#lineNamed(field, 0);
     if (line < 0) return undefined;
     const value = this.#text(line);
-    return isList(canonical) && value.includes(',') ? splitList(value)[0] : value;
+    return field.isList && value.includes(',') ? splitList(value)[0] : value;
   }
 
   /** All values of a field in order; comma lists are split where the field's grammar has them. */
   headers(name: string): string[] {
-    const canonical = canonicalName(name);
-    const list = isList(canonical);
+    const field = fieldName(name);
     const values: string[] = [];
-    for (
-      let line = this.#lineNamed(canonical, 0);
-      line >= 0;
-      line = this.#lineNamed(canonical, line + 1)
-    ) {
+    for (let line = this.#lineNamed(field, 0); line >= 0; line = this.#lineNamed(field, line + 1)) {
       const value = this.#text(line);
-      if (list && value.includes(',')) values.push(...splitList(value));
+      if (field.isList && value.includes(',')) values.push(...splitList(value));
       else values.push(value);
     }
     return values;
@@ -191,24 +186,23 @@ export class SipMessage {
     return text.includes('\r') ? text.replace(/\r\n[ \t]+/g, ' ') : text;
   }
 
-  #lineNamed(canonical: string, from: number): number {
-    const id = idOfName(canonical);
-    if (id !== HeaderId.other) return this.line(id, from);
-    const wanted = Buffer.from(canonical, 'latin1');
+  #lineNamed(field: FieldName, from: number): number {
+    if (field.id !== HeaderId.other) return this.line(field.id, from);
     for (let line = from; line < this.lineCount; line++) {
-      if (this.idOfLine(line) !== HeaderId.other) continue;
-      if (this.#isNamed(line, wanted, canonical)) return line;
+      if (this.idOfLine(line) === HeaderId.other && this.#isNamed(line, field)) return line;
     }
     return -1;
   }
 
-  #isNamed(line: number, wanted: Buffer, canonical: string): boolean {
+  #isNamed(line: number, { text, canonical }: FieldName): boolean {
     const start = this.lineStart(line);
-    const end = nameEnd(this.bytes, start);
-    if (end - start === wanted.length) return equalsIgnoringCase(this.bytes, start, wanted);
-    return (
-      end - start === 1 && canonicalName(String.fromCharCode(this.bytes[start]!)) === canonical
-    );
+    const { bytes } = this;
+    // Names end at a colon or white space, so what follows the wanted length decides.
+    if (tokenBytes[bytes[start + text.length]!] === 0 && equalsIgnoringCase(bytes, start, text)) {
+      return true;
+    }
+    const isCompact = tokenBytes[bytes[start + 1]!] === 0;
+    return isCompact && canonicalName(String.fromCharCode(bytes[start]!)) === canonical;
   }
 }
 
