@@ -397,6 +397,8 @@ export const linkLimits = {
   reconnectBackoffMaxMs: 2_000,
   /** How long a peer gets no new work after its link broke. */
   avoidMs: 2_000,
+  /** How often the TLS files of the links are read again. */
+  certificateRefreshMs: 60_000,
 } as const;
 
 export const sprayerLimits = {

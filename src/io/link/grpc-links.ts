@@ -46,13 +46,13 @@ export class GrpcLinks implements Links {
    * plaintext is asked for off loopback without `insecure`.
    */
   async start(): Promise<void> {
-    const { tls, insecure, listen } = this.#context;
+    const { tls, insecure, listen, limits } = this.#context;
     if (tls === undefined && insecure !== true && !isLoopback(listen.address)) {
       throw new Error(
         `links on ${listen.address} need TLS: peers elsewhere could inject requests (or say "insecure")`,
       );
     }
-    if (tls !== undefined) this.#trust = await readTlsTrust(tls);
+    if (tls !== undefined) this.#trust = await readTlsTrust(tls, limits.certificateRefreshMs);
     const accepted = new AcceptedLinks(this.#context, this.#trust, {
       goodbye: (peer) => this.#dialled.get(peer)?.leaving(),
       exchangeClosed: this.#exchangeClosed,

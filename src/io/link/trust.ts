@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
-import { createSecureContext } from 'node:tls';
 import type { PeerCertificate } from 'node:tls';
-import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
+import { ChannelCredentials, ServerCredentials, experimental } from '@grpc/grpc-js';
 import type { LinkTlsFiles } from './options.ts';
 
 /** How links prove who they are. */
@@ -21,20 +20,30 @@ export const plaintextTrust: Trust = {
   names: () => true,
 };
 
-/** Mutual TLS with one CA for all peers. Rejects when a file cannot be read. */
-export async function readTlsTrust(files: LinkTlsFiles): Promise<Trust> {
-  const [certificate, key, ca] = await Promise.all(
-    [files.certificate, files.key, files.ca].map((path) => readFile(path)),
-  );
-  if (certificate === undefined || key === undefined || ca === undefined) {
-    throw new Error('TLS files missing');
-  }
-  const pair = { private_key: key, cert_chain: certificate };
-  const context = createSecureContext({ cert: certificate, key, ca, minVersion: 'TLSv1.3' });
+/**
+ * Mutual TLS with one CA for all peers. The files are read again every `refreshMs`; connections that
+ * stand keep what they were made with, new ones use what is read. Rejects when a file cannot be read.
+ */
+export async function readTlsTrust(files: LinkTlsFiles, refreshMs: number): Promise<Trust> {
+  await Promise.all([files.certificate, files.key, files.ca].map((path) => readFile(path)));
+  const watched = new experimental.FileWatcherCertificateProvider({
+    certificateFile: files.certificate,
+    privateKeyFile: files.key,
+    caCertificateFile: files.ca,
+    refreshIntervalMs: refreshMs,
+  });
+  // A server whose files have not been read would drop the first connections.
+  await new Promise<void>((resolve) => {
+    const loaded = (): void => {
+      watched.removeIdentityCertificateListener(loaded);
+      resolve();
+    };
+    watched.addIdentityCertificateListener(loaded);
+  });
   return {
-    server: () => ServerCredentials.createSsl(ca, [pair], true),
+    server: () => experimental.createCertificateProviderServerCredentials(watched, watched, true),
     client: (peer) =>
-      ChannelCredentials.createFromSecureContext(context, {
+      experimental.createCertificateProviderChannelCredentials(watched, watched, {
         checkServerIdentity: (_host, presented) =>
           namesPeer(presented, peer) ? undefined : new Error(`certificate does not name ${peer}`),
       }),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
@@ -132,6 +132,22 @@ describe('links with mutual TLS', { skip }, () => {
     assert.equal(a.downReasons[0], 'unreachable');
     assert.equal(a.ups, 0);
     assert.equal(impostor.counters.get('link_batches', 'received'), 0);
+  });
+
+  it('take a new certificate without a restart', async () => {
+    const rotating = made.issue('rotating', 'theirs', 'a');
+    const limits = { certificateRefreshMs: 10, reconnectBackoffMaxMs: 20 };
+    const a = new TestPeer('a', { tls: { ...rotating, ca: ofA.ca }, limits });
+    const b = new TestPeer('b', { tls: ofB, limits });
+    started.push(a, b);
+    await Promise.all([a.links.start(), b.links.start()]);
+    b.links.setPeers([a.member()]);
+    a.links.setPeers([b.member()]);
+    await Promise.all([a, b].map((peer) => peer.until(() => peer.downReasons.length > 0)));
+    copyFileSync(ofA.certificate, rotating.certificate);
+    copyFileSync(ofA.key, rotating.key);
+    await a.untilUp(b);
+    await b.untilUp(a);
   });
 
   it('do not start without their files', async () => {
