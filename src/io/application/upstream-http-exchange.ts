@@ -30,7 +30,6 @@ export class UpstreamHttpExchange implements RequestReceiver {
   readonly envelope: Envelope;
   readonly response: ResponseReceiver;
   queuedAtMs = 0;
-  isSecondTry = false;
   isOver = false;
   /** The asker has sent the whole body. */
   isRequestComplete = false;
@@ -50,7 +49,7 @@ export class UpstreamHttpExchange implements RequestReceiver {
   /** Whether it may be sent again after a connection broke without a byte of response. */
   get isRepeatable(): boolean {
     const hasBody = this.request.framing.kind !== 'none';
-    return !this.isSecondTry && !hasBody && idempotentMethods.has(this.request.method);
+    return !hasBody && idempotentMethods.has(this.request.method);
   }
 
   /** The carrier has written the head and takes the body from here on. */

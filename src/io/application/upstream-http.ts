@@ -142,10 +142,9 @@ export class UpstreamHttp {
     log.warn({ error: error.message, host, port }, 'Upstream HTTP server is out of reach');
   }
 
-  /** A kept connection was stale: the request goes out once more, on a new one. */
+  /** A kept connection was stale: the request goes out once more, on a new one that cannot be. */
   #again(exchange: UpstreamHttpExchange): void {
     this.#count('stale');
-    exchange.isSecondTry = true;
     if (this.#isStopped) exchange.fail('refused');
     else this.#open().begin(exchange);
   }

@@ -54,9 +54,10 @@ export class ClientConnection implements ExchangeHost, BodySink {
     this.#clock.set('idle');
   }
 
-  /** Bytes that wait for this client: written and not yet taken. */
+  /** Bytes held for this client: of responses it has not taken, of requests that wait their turn. */
   get bufferedBytes(): number {
-    return this.#socket.writableLength + this.output.pendingBytes;
+    const waiting = this.#waiting?.length ?? 0;
+    return this.#socket.writableLength + this.output.pendingBytes + waiting;
   }
 
   /** Bytes that the client sent. */

@@ -65,7 +65,7 @@ export class HttpListener {
     return this.#connections.size;
   }
 
-  /** Bytes of responses that wait for their clients. */
+  /** Bytes held for all clients: of responses not taken, of pipelined requests not begun. */
   get bufferedBytes(): number {
     let bytes = 0;
     for (const connection of this.#connections) bytes += connection.bufferedBytes;

@@ -137,6 +137,51 @@ describe('one client connection', () => {
   });
 });
 
+describe('pipelining', () => {
+  const turns = async (count: number): Promise<void> => {
+    for (let turn = 0; turn < count; turn++) await new Promise(setImmediate);
+  };
+
+  it('serves no more than a client takes', async (t) => {
+    const body = Buffer.alloc(65_536, 'x');
+    const rig = await startRig(t, {
+      instances: {
+        p1: (_, __, ___, response) => {
+          response.head({
+            status: 200,
+            reason: 'OK',
+            headers: [],
+            framing: { kind: 'length', bytes: body.length },
+          });
+          response.data(body);
+          response.end([]);
+          return nothing;
+        },
+      },
+    });
+    const client = new RawClient(t, rig.port);
+    client.socket.pause();
+    const last = `GET / HTTP/1.1\r\nHost: a\r\n${close}\r\n`;
+    client.send(`${'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(299)}${last}`);
+    while (rig.listener.bufferedBytes === 0) await turns(1);
+    await turns(100);
+    assert.ok(rig.listener.bufferedBytes < 262_144, `${rig.listener.bufferedBytes} bytes held`);
+    assert.ok(rig.counters.get('http_requests', 'received') < 300);
+    client.socket.resume();
+    assert.equal((await client.end()).match(/HTTP\/1\.1 200 OK/g)?.length, 300);
+  });
+
+  it('reads no more than a little ahead', async (t) => {
+    const rig = await startRig(t, { instances: { p1: silent } });
+    const client = new RawClient(t, rig.port);
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(1_000_000));
+    while (rig.listener.bufferedBytes < 65_536) await turns(1);
+    await turns(200);
+    assert.ok(rig.listener.bufferedBytes < 262_144, `${rig.listener.bufferedBytes} bytes held`);
+    assert.equal(rig.counters.get('http_requests', 'received'), 1);
+  });
+});
+
 describe('what is no request', () => {
   const rows: readonly (readonly [raw: string, status: number])[] = [
     ['GET / HTTP/1.1\r\n\r\n', 400],
@@ -319,6 +364,42 @@ describe('which instance serves', () => {
     assert.match(await exchange(t, cut.port, raw), /^HTTP\/1\.1 503 [^]+\r\nRetry-After: 2\r\n/);
     const empty = await startRig(t, { instances: {} });
     assert.match(await exchange(t, empty.port, raw), /^HTTP\/1\.1 503 [^]+\r\nRetry-After: 2\r\n/);
+  });
+
+  it('nobody else once the first has begun to answer', async (t) => {
+    const rig = await startRig(t, {
+      instances: {
+        p1: (_, __, ___, response) => {
+          response.head({
+            status: 100,
+            reason: 'Continue',
+            headers: [],
+            framing: { kind: 'none' },
+          });
+          response.reset('refused');
+          return nothing;
+        },
+        p2: answering(),
+      },
+    });
+    const text = await exchange(t, rig.port, `GET / HTTP/1.1\r\nHost: a\r\n${close}\r\n`);
+    assert.match(text, /HTTP\/1\.1 502 /);
+  });
+
+  it('is told that nobody wants the rest of the body behind its early answer', async (t) => {
+    const reset = Promise.withResolvers<ResetCode>();
+    const rig = await startRig(t, {
+      instances: {
+        p1: (name, request, envelope, response) => {
+          setImmediate(() => answering()(name, request, envelope, response));
+          return { ...nothing, reset: reset.resolve };
+        },
+      },
+    });
+    const client = new RawClient(t, rig.port);
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc');
+    assert.equal(await reset.promise, 'cancelled');
+    await client.until(/p1 POST \/\n$/);
   });
 
   const codes: readonly (readonly [ResetCode, number])[] = [
