@@ -10,18 +10,20 @@ import type { RequestHead, RequestReceiver, ResponseReceiver } from './http/inde
 import type { Application } from './io/application/application.ts';
 import { EmbeddedApplicationHost } from './io/application/embedded.ts';
 import { UpstreamHttp } from './io/application/upstream-http.ts';
+import { systemTime } from './io/application/system-time.ts';
 import type { UpstreamSip } from './io/application/upstream-sip.ts';
 import { createUpstreamSip, UpstreamApplication } from './io/application/upstream.ts';
-import { createNaptrQuery, EnumResolver } from './io/dns/index.ts';
+import { createEnumResolver, type EnumResolver } from './io/dns/index.ts';
 import { GossipAgent } from './io/gossip/agent.ts';
 import { HttpListener } from './io/http/index.ts';
 import { GrpcLinks, type LinkPeer } from './io/link/index.ts';
 import { loadRules } from './io/rules/index.ts';
 import { SipListeners } from './io/sip/index.ts';
-import type { SipNames } from './pipeline/arrival.ts';
+import { sipNames, type SipNames } from './pipeline/arrival.ts';
 import { Counters } from './pipeline/counters.ts';
 import type { Envelope } from './pipeline/envelope.ts';
 import { defaultHttpRouting, HttpJourney } from './pipeline/http-journey.ts';
+import { cookieAttributes } from './pipeline/http-stamp-cookies.ts';
 import { KeyDeriver } from './pipeline/key.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
 import { Stamper } from './pipeline/stamp.ts';
@@ -92,6 +94,7 @@ class Peer implements RunningPeer {
   #gossip: GossipAgent | undefined;
   #addresses: PeerAddresses | undefined;
   #endDrain: (() => void) | undefined;
+  #metOthers: (() => void) | undefined;
 
   constructor(config: Config, log: Logger) {
     this.#config = config;
@@ -123,13 +126,33 @@ class Peer implements RunningPeer {
     this.#pipeline = this.#createPipeline();
     await this.#links.start();
     this.#closers.push(() => this.#links.stop(peerLimits.linkStopMs));
-    this.#gossip = this.#createGossip();
-    await this.#run(this.#gossip);
     const http = await this.#listenForHttp();
     const admin = this.#createAdmin();
     this.#closers.push(() => admin.stop());
-    this.#addresses = this.#boundAddresses(http, await admin.start());
+    const adminAddress = await admin.start();
+    this.#gossip = this.#createGossip();
+    await this.#run(this.#gossip);
+    this.#addresses = this.#boundAddresses(http, adminAddress);
+    await this.#joined();
     this.#announce('ready');
+  }
+
+  /**
+   * Waits for another member where there are seeds, so that nothing is served by a ring of one that
+   * is about to change; for ever where the peer must not serve alone.
+   */
+  async #joined(): Promise<void> {
+    const { seeds, allowAlone } = this.#config.gossip;
+    if (allowAlone && seeds.length === 0) return;
+    const met = new Promise<void>((resolve) => {
+      this.#metOthers = resolve;
+    });
+    this.#membersChanged(this.#gossip?.members() ?? []);
+    const signal = AbortSignal.timeout(peerLimits.joinWaitMs);
+    const waited = new Promise<void>((resolve) =>
+      signal.addEventListener('abort', () => resolve()),
+    );
+    await (allowAlone ? Promise.race([met, waited]) : met);
   }
 
   async drain(): Promise<void> {
@@ -170,19 +193,7 @@ class Peer implements RunningPeer {
   #createResolver(): EnumResolver | undefined {
     const { enum: options } = this.#config.rules;
     if (options === undefined) return undefined;
-    return new EnumResolver({
-      query: createNaptrQuery(options.servers, options.timeoutMs / 2),
-      clock: {
-        now: () => performance.now(),
-        after: (delayMs, callback) => {
-          const timer = setTimeout(callback, delayMs);
-          return () => clearTimeout(timer);
-        },
-      },
-      counters: this.#counters,
-      suffix: options.suffix,
-      timeoutMs: options.timeoutMs,
-    });
+    return createEnumResolver(options, this.#counters);
   }
 
   #createLinks(): GrpcLinks {
@@ -237,11 +248,8 @@ class Peer implements RunningPeer {
       outlet: { sipResponse: (message) => this.#pipeline?.receiveResponse(message) },
       counters: this.#counters,
       log: (level, message) => this.#log[level](message),
-      clock: { now: () => performance.now() },
-      schedule: (atMs, callback) => {
-        const timer = setTimeout(callback, Math.max(0, atMs - performance.now()));
-        return () => clearTimeout(timer);
-      },
+      clock: systemTime,
+      schedule: systemTime.schedule,
     });
   }
 
@@ -266,17 +274,10 @@ class Peer implements RunningPeer {
 
   #sipNames(): SipNames {
     const { name, sip } = this.#config;
-    const own = new Set<string>();
-    for (const { address, port } of this.#sip.bound) {
-      if (!isWildcard(address)) own.add(formatHostPort(address, port).toLowerCase());
-    }
-    for (const alias of [...sip.aliases, sip.publicAddress ?? '']) {
-      own.add(alias.toLowerCase());
-      if (parseHostPort(alias) === undefined) own.add(`${alias.toLowerCase()}:5060`);
-    }
-    const [first] = this.#sip.bound;
-    const ownAddress = first === undefined ? '' : formatHostPort(first.address, first.port);
-    return { self: name, publicAddress: sip.publicAddress ?? ownAddress, own };
+    const listeners = this.#sip.bound
+      .filter(({ address }) => !isWildcard(address))
+      .map(({ address, port }) => formatHostPort(address, port));
+    return sipNames(name, sip.publicAddress, sip.aliases, listeners);
   }
 
   #deliver(message: Buffer, envelope: Envelope): boolean {
@@ -347,6 +348,7 @@ class Peer implements RunningPeer {
       peers.push({ name: member.name, epoch: announced.epoch, address: announced.link });
     }
     this.#links.setPeers(peers);
+    if (peers.length > 0) this.#metOthers?.();
   }
 
   async #listenForHttp(): Promise<string | undefined> {
@@ -358,6 +360,7 @@ class Peer implements RunningPeer {
         journey,
         serve: (instance, request, envelope, response) =>
           this.#serveHttp(instance, request, envelope, response),
+        trustedProxies: this.#config.http.trustedProxies,
         whenNumberKnown: (number) => this.#numbers?.whenKnown(number) ?? Promise.resolve(),
         counters: this.#counters,
         log: this.#log,
@@ -378,6 +381,9 @@ class Peer implements RunningPeer {
       counters: this.#counters,
       routing: {
         ...defaultHttpRouting,
+        bekeyCookie: cookies.bekey,
+        berouteCookie: cookies.beroute,
+        cookieAttributes: cookieAttributes(cookies),
         contextRoots,
         stampMode: cookies.issue,
         sessionCookies: cookies.sessionCookies,
@@ -392,7 +398,9 @@ class Peer implements RunningPeer {
     const source = {
       status: () => this.#peerStatus(),
       counters: this.#counters,
-      drain: () => this.#announce('draining'),
+      drain: () => {
+        this.#announce('draining');
+      },
     };
     return new AdminServer(admin, source, (message) => this.#log.info(message));
   }

@@ -487,4 +487,6 @@ export const cliLimits = {
 export const peerLimits = {
   /** Time that running HTTP exchanges of other peers get when this one stops. */
   linkStopMs: 2_000,
+  /** A peer with seeds waits so long for another member before it serves alone. */
+  joinWaitMs: 3_000,
 } as const;

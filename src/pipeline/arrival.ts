@@ -21,6 +21,26 @@ export interface SipNames {
   readonly own: ReadonlySet<string>;
 }
 
+/**
+ * @param publicAddress the sprayer's `host:port`; undefined: clients see the first listener
+ * @param aliases further `host` (then with port 5060) or `host:port` that mean this cluster
+ * @param listeners `host:port` of this peer's listeners, those on all addresses left out
+ */
+export function sipNames(
+  self: string,
+  publicAddress: string | undefined,
+  aliases: readonly string[],
+  listeners: readonly string[],
+): SipNames {
+  const own = new Set<string>();
+  for (const name of [...listeners, ...aliases, publicAddress ?? '']) {
+    const lower = name.toLowerCase();
+    own.add(lower);
+    if (!/:\d+$/.test(lower)) own.add(`${lower}:5060`);
+  }
+  return { self, publicAddress: publicAddress ?? listeners[0] ?? '', own };
+}
+
 /** Whether a URI's `host` or `host:port` is one of ours; without a port 5060 is meant. */
 export function isOwn(names: SipNames, hostPort: string): boolean {
   const lower = hostPort.toLowerCase();

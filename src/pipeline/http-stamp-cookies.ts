@@ -11,6 +11,18 @@ export interface StampCookieNames {
   readonly cookieAttributes: string;
 }
 
+/** The attributes of RFC 6265 section 4.1.2 that both stamp cookies get; always HttpOnly. */
+export function cookieAttributes(options: {
+  readonly path: string;
+  readonly domain?: string;
+  readonly secure: boolean;
+  readonly sameSite: 'Lax' | 'Strict' | 'None';
+}): string {
+  const domain = options.domain === undefined ? '' : `; Domain=${options.domain}`;
+  const secure = options.secure ? '; Secure' : '';
+  return `Path=${options.path}${domain}; HttpOnly; SameSite=${options.sameSite}${secure}`;
+}
+
 /** The valid stamps that a client brought. */
 export interface HeldStamps {
   /** Key digest. */

@@ -1,3 +1,4 @@
+export { createEnumResolver } from './create-enum-resolver.ts';
 export { createNaptrQuery, parseDnsServer } from './dns-query.ts';
 export type { DnsServer } from './dns-query.ts';
 export { EnumResolver } from './enum.ts';

@@ -115,7 +115,8 @@ export class DialledLink {
     counters.count('link_failures', reason);
     const isBroken = reason === 'unreachable' || reason === 'violation';
     if (wasUp && reason !== 'left') this.#avoidUntilMs = performance.now() + limits.avoidMs;
-    if (wasUp || this.#failures === 0) log.warn({ peer, reason }, 'link is down');
+    if (reason === 'left') log.info({ peer, reason }, 'link is down');
+    else if (wasUp || this.#failures === 0) log.warn({ peer, reason }, 'link is down');
     const delayMs = Math.min(
       limits.reconnectBackoffMinMs * 2 ** this.#failures,
       limits.reconnectBackoffMaxMs,
