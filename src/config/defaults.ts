@@ -6,6 +6,8 @@
 export const keyLimits = {
   /** Digests of keys kept in each of two generations. */
   digestsRemembered: 16_384,
+  /** UTF-16 units of a key that is remembered; a longer one is hashed each time. */
+  rememberedKeyLengthMax: 256,
 } as const;
 
 export const stampLimits = {

@@ -69,11 +69,13 @@ export class KeyDeriver {
     const known = this.#recent.get(key) ?? this.#older.get(key);
     if (known !== undefined) return known;
     const digest = digestOf(key);
+    if (key.length > keyLimits.rememberedKeyLengthMax) return digest;
     if (this.#recent.size >= keyLimits.digestsRemembered) {
       this.#older = this.#recent;
       this.#recent = new Map();
     }
-    this.#recent.set(key, digest);
+    // A copy: the key may be a piece of a whole header and hold it in memory.
+    this.#recent.set(Buffer.from(key, 'utf16le').toString('utf16le'), digest);
     return digest;
   }
 }

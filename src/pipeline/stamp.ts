@@ -98,8 +98,10 @@ export class Stamper {
     const keyId = signature.slice(0, dot);
     const key = this.#keys.find((candidate) => candidate.id === keyId);
     if (dot < 0 || key === undefined) return false;
-    if (!equalInConstantTime(`${keyId}.${key.mac(text)}`, signature)) return false;
-    this.#remember(text, signature);
+    const own = `${key.id}.${key.mac(text)}`;
+    if (!equalInConstantTime(own, signature)) return false;
+    // Our own text is kept: the one given may be a piece of a whole header and hold it in memory.
+    this.#remember(text, own);
     return true;
   }
 
