@@ -55,9 +55,6 @@ export interface RunningPeer {
   stop(): Promise<void>;
 }
 
-/** Something started that has to be stopped, in reverse order. */
-type Closer = () => Promise<void>;
-
 /**
  * Starts a peer: the one place that knows every room. Rejects with a message for the operator when
  * a port is occupied or the rules or the application cannot be loaded; nothing is left running then.
@@ -79,7 +76,7 @@ class Peer implements RunningPeer {
   readonly #counters = new Counters();
   readonly #stamper: Stamper;
   /** What was started, to be stopped in reverse order. */
-  readonly #closers: Closer[] = [];
+  readonly #closers: (() => Promise<void>)[] = [];
   /** Start of this process in seconds; a restart under the same name has a higher one. */
   readonly #epoch = Math.floor(Date.now() / 1000);
   readonly #numbers: EnumResolver | undefined;
