@@ -95,6 +95,14 @@ export async function startPeers(
     peers.map(({ admin }) => admin),
     peers.length,
   );
+  return { peers, public: await startSprayer(t, peers) };
+}
+
+/** A per-packet sprayer in front of these peers. */
+export async function startSprayer(
+  t: TestContext,
+  peers: readonly Pick<PeerProcess, 'sip' | 'http'>[],
+): Promise<SprayerAddresses> {
   const sprayer = new Sprayer({
     mode: 'per-packet',
     sip: anyPort,
@@ -103,5 +111,5 @@ export async function startPeers(
     counters: new Counters(),
   });
   t.after(() => sprayer.stop());
-  return { peers, public: await sprayer.start() };
+  return sprayer.start();
 }
