@@ -94,7 +94,7 @@ function addCheck(program: Command, out: CliOutput, done: Done): void {
     .addHelpText('after', '\nExample:\n  sailring check -c peer.yaml && systemctl restart sailring')
     .action(async (options: { config: string }) => {
       const { check } = await import('./check.ts');
-      done(check(options.config, out));
+      done(await check(options.config, out));
     });
 }
 

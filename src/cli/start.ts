@@ -21,7 +21,7 @@ export interface StartOptions {
  * @returns the exit code; the caller then leaves the process
  */
 export async function start(options: StartOptions, out: CliOutput): Promise<number> {
-  const config = readConfig(options.config, out);
+  const config = await readConfig(options.config, out);
   if (config === undefined) return 1;
   const log = createLog(config);
   const parentGone = options.exitWithParent === true ? standardInputEnd() : undefined;

@@ -101,15 +101,13 @@ class Resolver {
 
   rules(file: string | undefined): { file?: string } {
     if (file === undefined) return {};
-    this.#extension(['rules', 'file'], file, ruleFiles);
-    return { file: this.#file(['rules', 'file'], file) };
+    return { file: this.#module(['rules', 'file'], file, ruleFiles) };
   }
 
   application(application: ApplicationConfig): ApplicationConfig {
     if (application.kind === 'upstream' || application.module === 'demo') return application;
-    const path = ['application', 'module'];
-    this.#extension(path, application.module, modules);
-    return { kind: 'embedded', module: this.#file(path, application.module) };
+    const module = this.#module(['application', 'module'], application.module, modules);
+    return { kind: 'embedded', module };
   }
 
   #secret(path: KeyPath, source: SecretSource): Uint8Array | undefined {
@@ -148,13 +146,15 @@ class Resolver {
     return content;
   }
 
-  #extension(path: KeyPath, file: string, known: readonly string[]): void {
-    if (known.includes(extname(file))) return;
+  /** A file of one of these kinds; what is none, is not looked for. */
+  #module(path: KeyPath, file: string, known: readonly string[]): string {
+    if (known.includes(extname(file))) return this.#file(path, file);
     this.#fault(
       path,
       `${file} has an unknown extension`,
       `name a file that ends in ${known.join(', ')}`,
     );
+    return file;
   }
 
   #fault(path: KeyPath, message: string, remedy: string): void {

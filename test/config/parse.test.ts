@@ -166,7 +166,6 @@ admin: { token: "not a token" }
       result.problems.map(({ line, column, message }) => `${line}:${column} ${message}`),
       [
         '2:40 app.py has an unknown extension',
-        '2:40 cannot read /etc/sailring/app.py',
         '3:16 cannot read /etc/sailring/none.xml',
         '6:32 cannot read /etc/sailring/none',
         '7:32 big is larger than 4096 bytes',
