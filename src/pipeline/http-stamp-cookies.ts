@@ -86,13 +86,14 @@ export class StampCookies {
     if (macDot < 0 || keyDot < 1) return undefined;
     const value = decoded(text.slice(0, keyDot));
     if (value === undefined) return undefined;
-    return this.#stamper.verify(kind, value, '', text.slice(keyDot + 1)) ? value : undefined;
+    return this.#stamper.verify(kind, value, text.slice(keyDot + 1)) ? value : undefined;
   }
 
   #setCookie(kind: 'bekey' | 'beroute', name: string, value: string, isTls: boolean): Field {
-    const signed = `${encodeURIComponent(value)}.${this.#stamper.sign(kind, value, '')}`;
-    const secure = isTls ? '; Secure' : '';
-    return ['Set-Cookie', `${name}=${signed}; ${this.#names.cookieAttributes}${secure}`];
+    const signed = `${encodeURIComponent(value)}.${this.#stamper.sign(kind, value)}`;
+    const { cookieAttributes: attributes } = this.#names;
+    const secure = isTls && !attributes.endsWith('; Secure') ? '; Secure' : '';
+    return ['Set-Cookie', `${name}=${signed}; ${attributes}${secure}`];
   }
 }
 

@@ -1,6 +1,7 @@
-import { hash } from 'node:crypto';
 import { keyLimits } from '../config/defaults.ts';
+import { Generations } from './generations.ts';
 import type { HttpSubject, KeyResult, Rules, SipSubject } from '../dcr/index.ts';
+import { sha256Of16 } from './sha256.ts';
 
 /** A key, ready for the ring. */
 export interface Key {
@@ -21,7 +22,7 @@ export interface PendingKey {
  * and cookie safe alphabet.
  */
 export function digestOf(key: string): string {
-  return hash('sha256', key, 'buffer').toString('base64url', 0, 16);
+  return sha256Of16(key);
 }
 
 /**
@@ -30,8 +31,7 @@ export function digestOf(key: string): string {
  */
 export class KeyDeriver {
   readonly #rules: Rules | undefined;
-  #recent = new Map<string, string>();
-  #older = new Map<string, string>();
+  readonly #digests = new Generations<string>(keyLimits.digestsRemembered);
 
   /** @param rules undefined: no rules are configured, every key is the fallback */
   constructor(rules: Rules | undefined) {
@@ -46,19 +46,20 @@ export class KeyDeriver {
   /** Key of an initial SIP request; the fallback is From tag and Call-ID. */
   sip(subject: SipSubject, fromTag: string, callId: string): Key | PendingKey {
     const result = this.#rules === undefined ? null : this.#rules.sipKey(subject);
-    return this.#key(result, () => `${fromTag}\n${callId}`);
+    return result === null ? this.#fallback(`${fromTag}\n${callId}`) : this.#key(result);
   }
 
   /** Key of an HTTP request to a converged application; the fallback is remote host and port. */
   http(subject: HttpSubject, remoteHost: string, remotePort: number): Key | PendingKey {
     const result = this.#rules === undefined ? null : this.#rules.httpKey(subject);
-    return this.#key(result, () => `${remoteHost}\n${remotePort}`);
+    return result === null ? this.#fallback(`${remoteHost}\n${remotePort}`) : this.#key(result);
   }
 
-  #key(result: KeyResult, fallback: () => string): Key | PendingKey {
-    if (result === null) {
-      return { kind: 'key', digest: this.#digest(fallback()), reason: 'fallback' };
-    }
+  #fallback(key: string): Key {
+    return { kind: 'key', digest: this.#digest(key), reason: 'fallback' };
+  }
+
+  #key(result: Exclude<KeyResult, null>): Key | PendingKey {
     if (typeof result === 'string') {
       return { kind: 'key', digest: this.#digest(result), reason: this.#rules?.kind ?? 'rule' };
     }
@@ -66,16 +67,10 @@ export class KeyDeriver {
   }
 
   #digest(key: string): string {
-    const known = this.#recent.get(key) ?? this.#older.get(key);
+    const known = this.#digests.get(key);
     if (known !== undefined) return known;
     const digest = digestOf(key);
-    if (key.length > keyLimits.rememberedKeyLengthMax) return digest;
-    if (this.#recent.size >= keyLimits.digestsRemembered) {
-      this.#older = this.#recent;
-      this.#recent = new Map();
-    }
-    // A copy: the key may be a piece of a whole header and hold it in memory.
-    this.#recent.set(Buffer.from(key, 'utf16le').toString('utf16le'), digest);
+    if (key.length <= keyLimits.rememberedKeyLengthMax) this.#digests.set(key, digest);
     return digest;
   }
 }

@@ -1,6 +1,7 @@
 import { pipelineLimits } from '../config/defaults.ts';
 import {
   isAnswerable,
+  isBadResponse,
   parseSipMessage,
   validateRequest,
   type Refusal,
@@ -65,7 +66,8 @@ export class Pipeline {
       const parsed = parseSipMessage(bytes);
       if (!parsed.ok) this.#drop(parsed.fault);
       else if (parsed.message.isRequest) this.#request(parsed.message, arrival, 0);
-      else this.#response(parsed.message);
+      // No request of ours goes outside, and the Via that would be ours bears a signature that clients know.
+      else this.#drop('response-not-ours');
     });
   }
 
@@ -165,6 +167,7 @@ export class Pipeline {
   /** Goes where our Via says: on to the flow's holder, or out on the flow. */
   #response(message: SipMessage): void {
     const { names, stamper, counters, ports } = this.#options;
+    if (isBadResponse(message)) return this.#drop('bad-response');
     const path = readReturnPath(message, stamper);
     if (path === undefined) return this.#drop('response-not-ours');
     if (path.ingressPeer !== names.self && ports.relayResponse(path.ingressPeer, message.bytes)) {
@@ -202,11 +205,12 @@ export class Pipeline {
     const response = parseSipMessage(answerRequest(message, arrival, refusal));
     const via = response.ok ? response.message.topVia : undefined;
     if (!response.ok || via === undefined) return this.#drop('unanswerable');
+    const isDatagram = arrival.transport === 'UDP';
     this.#options.ports.answer(arrival.flow, {
       message: response.message.bytes,
       transport: arrival.transport,
       address: arrival.address,
-      port: via.rport === undefined ? (via.port ?? 5060) : arrival.port,
+      port: isDatagram && via.rport !== undefined ? arrival.port : (via.port ?? 5060),
     });
   }
 

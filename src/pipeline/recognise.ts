@@ -8,7 +8,7 @@ import {
   type SipMessage,
 } from '../sip/index.ts';
 import { isOwn, type SipNames } from './arrival.ts';
-import { stampValue, type Stamp, type Stamper } from './stamp.ts';
+import { stampText, type Stamp, type Stamper } from './stamp.ts';
 
 /** What a request's routing fields say of us, and what has to go before it travels on. */
 export interface Recognised {
@@ -48,45 +48,42 @@ export function recognise(message: SipMessage, names: SipNames, stamper: Stamper
     stamped.push(strict);
     const last = values.pop();
     if (last !== undefined) {
-      requestUri = readRouteUri(last.text)?.uri;
-      removed.push(last);
+      requestUri = asRequestUri(readRouteUri(last.text));
+      if (requestUri !== undefined) removed.push(last);
     }
   }
-  for (let top = values[0]; top !== undefined; top = values[0]) {
-    const uri = readRouteUri(top.text);
-    if (uri === undefined || !isOwn(names, uri.hostPort)) break;
-    stamped.push(uri);
-    removed.push(top);
-    values.shift();
+  let top = 0;
+  let next = readTop(values, top);
+  while (next !== undefined && isOwn(names, next.hostPort)) {
+    stamped.push(next);
+    removed.push(values[top]!);
+    next = readTop(values, ++top);
   }
-  return {
-    ...readStamps(message, stamped, stamper),
-    ...prepareStrictHop(message, values, removed, requestUri),
-  };
+  const read = readStamps(message, stamped, stamper);
+  if (next === undefined || next.isLoose) {
+    return { ...read, removed, requestUri, appendedRoute: undefined };
+  }
+  // RFC 3261 section 16.6 step 6: without `lr` the next hop wants itself in the Request-URI.
+  removed.push(values[top]!);
+  const current = requestUri ?? message.head.slice(message.uriStart, message.uriEnd);
+  return { ...read, removed, requestUri: next.uri, appendedRoute: current };
+}
+
+function readTop(values: readonly RouteValue[], top: number): RouteUri | undefined {
+  const value = values[top];
+  return value === undefined ? undefined : readRouteUri(value.text);
 }
 
 /** The Request-URI where it is a Record-Route value of ours (RFC 3261 section 16.4). */
 function readStrictUri(message: SipMessage, names: SipNames): RouteUri | undefined {
-  const uri = readUri(message.bytes.toString('latin1', message.uriStart, message.uriEnd));
+  const uri = readUri(message.head.slice(message.uriStart, message.uriEnd));
   const isOurs = uri?.isLoose === true && uri.besig !== undefined && isOwn(names, uri.hostPort);
   return isOurs ? uri : undefined;
 }
 
-/** RFC 3261 section 16.6 step 6: without `lr` the next hop wants itself in the Request-URI. */
-function prepareStrictHop(
-  message: SipMessage,
-  remaining: readonly RouteValue[],
-  removed: RouteValue[],
-  requestUri: string | undefined,
-): Pick<Recognised, 'removed' | 'requestUri' | 'appendedRoute'> {
-  const [next] = remaining;
-  const uri = next === undefined ? undefined : readRouteUri(next.text);
-  if (next === undefined || uri === undefined || uri.isLoose) {
-    return { removed, requestUri, appendedRoute: undefined };
-  }
-  removed.push(next);
-  const current = requestUri ?? message.bytes.toString('latin1', message.uriStart, message.uriEnd);
-  return { removed, requestUri: uri.uri, appendedRoute: current };
+/** Undefined where the text would break the request line that it came to stand in. */
+function asRequestUri(uri: RouteUri | undefined): string | undefined {
+  return uri === undefined || /[\0-\x20<>"]/.test(uri.uri) ? undefined : uri.uri;
 }
 
 function readStamps(
@@ -106,9 +103,8 @@ function readStamps(
 
 /** A Route comes from the dialog's Record-Route, or from the Path of a registration. */
 function verify(stamper: Stamper, stamp: Stamp, callId: string, signature: string): boolean {
-  const value = stampValue(stamp);
   return (
-    stamper.verify('dialog', value, callId, signature) ||
-    stamper.verify('path', value, '', signature)
+    stamper.verifyDialog(stamp, callId, signature) ||
+    stamper.verify('path', stampText(stamp), signature)
   );
 }

@@ -1,5 +1,5 @@
-import { Edits, HeaderId, readVia, viaParameter, type SipMessage, type Via } from '../sip/index.ts';
-import { stampValue, type Stamp, type Stamper } from './stamp.ts';
+import { Edits, HeaderId, readVia, type SipMessage, type Via } from '../sip/index.ts';
+import type { Stamp, Stamper } from './stamp.ts';
 
 /** What our Via, on top of a response, says of its way back. */
 export interface ReturnPath {
@@ -24,16 +24,24 @@ export interface ResponseTarget {
 export function readReturnPath(response: SipMessage, stamper: Stamper): ReturnPath | undefined {
   const via = response.topVia;
   if (via === undefined) return undefined;
-  const ingressPeer = viaParameter(via.parameters, 'felb');
-  const flow = viaParameter(via.parameters, 'connid');
-  const signature = viaParameter(via.parameters, 'besig');
-  if (ingressPeer === undefined || flow === undefined || signature === undefined) return undefined;
+  const ingressPeer = written(via.parameters, ';felb=');
+  const flow = written(via.parameters, ';connid=');
+  const signature = written(via.parameters, ';besig=');
+  if (ingressPeer === '' || flow === '' || signature === '') return undefined;
   const stamp = {
-    bekey: viaParameter(via.parameters, 'bekey') ?? '',
-    beroute: viaParameter(via.parameters, 'beroute') ?? '',
+    bekey: written(via.parameters, ';bekey='),
+    beroute: written(via.parameters, ';beroute='),
   };
-  const isOurs = stamper.verify('dialog', stampValue(stamp), response.callId, signature);
+  const isOurs = stamper.verifyDialog(stamp, response.callId, signature);
   return isOurs ? { ingressPeer, flow, stamp } : undefined;
+}
+
+/** Value of a parameter as this project writes it; empty when it is not there. */
+function written(parameters: string, name: string): string {
+  const at = parameters.indexOf(name);
+  if (at < 0) return '';
+  const next = parameters.indexOf(';', at + 1);
+  return parameters.slice(at + name.length, next < 0 ? undefined : next).trimEnd();
 }
 
 /**
@@ -52,26 +60,36 @@ export function popOwnVia(response: SipMessage): ResponseTarget | undefined {
   if (next === undefined) return undefined;
   if (next.start < response.valueEnd(line)) edits.remove(own.start, next.start);
   else edits.remove(response.lineStart(line), response.lineEnd(line));
-  const rport = Number(next.rport);
+  if (isStream(next.transport)) stateLength(edits, response);
   return {
     message: edits.toBuffer(),
     transport: next.transport,
     address: next.received ?? next.host.replace(/^\[|\]$/g, ''),
-    port: rport > 0 && rport <= 65_535 ? rport : (next.port ?? defaultPort(next.transport)),
+    port: portOf(next),
   };
 }
 
 function nextOnLine(response: SipMessage, line: number, own: Via): Via | undefined {
   let start = own.end + 1;
-  const { bytes } = response;
-  while (start < response.valueEnd(line) && bytes[start]! <= 0x20) start++;
-  return readVia(bytes, start, response.valueEnd(line));
+  const { head } = response;
+  while (start < response.valueEnd(line) && head.charCodeAt(start) <= 0x20) start++;
+  return readVia(head, start, response.valueEnd(line));
 }
 
 function nextLine(response: SipMessage, line: number): Via | undefined {
   const next = response.line(HeaderId.via, line + 1);
   if (next < 0) return undefined;
-  return readVia(response.bytes, response.valueStart(next), response.valueEnd(next));
+  return readVia(response.head, response.valueStart(next), response.valueEnd(next));
+}
+
+/** `rport` is for datagrams (RFC 3581 section 4): a lost stream is dialled at the port of sent-by. */
+function portOf(via: Via): number {
+  const rport = isStream(via.transport) ? 0 : Number(via.rport);
+  return rport > 0 && rport <= 65_535 ? rport : (via.port ?? defaultPort(via.transport));
+}
+
+function isStream(transport: string): boolean {
+  return transport !== 'UDP';
 }
 
 function defaultPort(transport: string): number {

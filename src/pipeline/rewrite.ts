@@ -1,8 +1,7 @@
-import { hash } from 'node:crypto';
 import { Edits, HeaderId, type SipMessage, type Via } from '../sip/index.ts';
 import type { Arrival, SipNames } from './arrival.ts';
 import type { Recognised } from './recognise.ts';
-import { stampValue, type Stamp, type Stamper } from './stamp.ts';
+import { stampText, type Stamp, type Stamper } from './stamp.ts';
 import type { InstanceView } from './view.ts';
 
 /** Methods that never make a dialog (RFC 3261 section 16.6 step 4); unknown ones may. */
@@ -39,7 +38,7 @@ export function rewriteRequest(
   stamper: Stamper,
 ): Buffer {
   const edits = new Edits(message.bytes);
-  const signed = signedStamp(stamp, stamper.sign('dialog', stampValue(stamp), message.callId));
+  const signed = signedStamp(stamp, stamper.signDialog(stamp, message.callId));
   const ourVia =
     `Via: SIP/2.0/${instance.sipTransport} ${instance.sipInternal};branch=${branchOf(message, via)}` +
     `;felb=${names.self};connid=${arrival.flow};${signed}\r\n`;
@@ -50,6 +49,7 @@ export function rewriteRequest(
   editRouting(edits, message, recognised);
   noteSource(edits, via, arrival);
   countHop(edits, message);
+  if (instance.sipTransport === 'TCP') stateLength(edits, message);
   return edits.toBuffer();
 }
 
@@ -70,7 +70,7 @@ function routeBack(
     arrival.transport === 'UDP' ? '' : `;transport=${arrival.transport.toLowerCase()}`;
   if (message.method === 'REGISTER') {
     if (!message.headers('supported').some((tag) => tag.toLowerCase() === 'path')) return '';
-    const path = signedStamp(stamp, stamper.sign('path', stampValue(stamp), ''));
+    const path = signedStamp(stamp, stamper.sign('path', stampText(stamp)));
     return `Path: <sip:${names.publicAddress}${transport};lr;${path}>\r\n`;
   }
   if (dialogless.has(message.method) || message.toTag !== undefined) return '';
@@ -86,7 +86,22 @@ function branchOf(message: SipMessage, via: Via): string {
   const identity = via.branch?.startsWith('z9hG4bK')
     ? `${via.branch}\n${via.sentBy}\n${callId}\n${cseqNumber}`
     : `${via.sentBy}${via.parameters}\n${message.toTag ?? ''}\n${message.fromTag ?? ''}\n${callId}\n${cseqNumber}\n${message.requestUri}`;
-  return `z9hG4bK${hash('sha256', identity, 'buffer').toString('base64url', 0, 16)}`;
+  return `z9hG4bKsr${hash64(identity)}`;
+}
+
+/**
+ * A 64-bit hash in two FNV-like halves, as text. Need not resist forgery: a client that wanted two
+ * transactions to collide could as well send the same branch twice.
+ */
+function hash64(text: string): string {
+  let low = 0x811c9dc5;
+  let high = 0x9e3779b9;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    low = Math.imul(low ^ code, 0x01000193);
+    high = Math.imul(high ^ code, 0x5bd1e995) ^ (low >>> 15);
+  }
+  return (low >>> 0).toString(36) + (high >>> 0).toString(36).padStart(7, '0');
 }
 
 function editRouting(edits: Edits, message: SipMessage, recognised: Recognised): void {
@@ -141,7 +156,8 @@ function lastRouteLine(message: SipMessage): number {
  * client itself wrote as `received` goes: answers must not follow it.
  */
 export function noteSource(edits: Edits, via: Via, arrival: Arrival): void {
-  if (via.received !== undefined) {
+  const isRportEmpty = via.rport === '' && via.rportNameEnd < 0;
+  if (via.received !== undefined || isRportEmpty) {
     edits.replace(via.parametersStart, via.end, noted(via.parameters, arrival));
     return;
   }
@@ -156,9 +172,20 @@ export function noteSource(edits: Edits, via: Via, arrival: Arrival): void {
 function noted(parameters: string, arrival: Arrival): string {
   const kept = parameters
     .split(';')
-    .filter((parameter) => !/^\s*received\s*=/i.test(parameter))
-    .map((parameter) => (/^\s*rport\s*$/i.test(parameter) ? `rport=${arrival.port}` : parameter));
+    .filter((parameter) => !/^\s*received\s*(=|$)/i.test(parameter))
+    .map((parameter) =>
+      /^\s*rport\s*=?\s*$/i.test(parameter) ? `rport=${arrival.port}` : parameter,
+    );
   return `${kept.join(';')};received=${arrival.address}`;
+}
+
+/**
+ * RFC 3261 section 20.14: on a stream the length must be stated. Without it the body would be taken
+ * for the next message, and a client could write that one.
+ */
+export function stateLength(edits: Edits, message: SipMessage): void {
+  if (message.line(HeaderId.contentLength) >= 0) return;
+  edits.insert(message.bodyStart - 2, `Content-Length: ${message.body.length}\r\n`);
 }
 
 function bare(host: string): string {

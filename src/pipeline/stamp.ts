@@ -1,5 +1,7 @@
 import { hash } from 'node:crypto';
 import { stampLimits } from '../config/defaults.ts';
+import { Generations, own } from './generations.ts';
+import { sha256Latin1, sha256Of16 } from './sha256.ts';
 
 /** What a session carries to come back to its instance. */
 export interface Stamp {
@@ -24,7 +26,6 @@ export interface StampKey {
 }
 
 const version = 'v1';
-const macBytes = 16;
 const blockBytes = 64;
 /** In UTF-16 units, each at most three bytes of UTF-8. */
 const longestSignedText = Math.floor(stampLimits.signedTextBytesMax / 3);
@@ -49,12 +50,24 @@ class MacKey {
   /** base64url of the first 16 bytes: 22 characters. */
   mac(text: string): string {
     const length = this.#inner.write(text, blockBytes, 'utf8');
-    hash('sha256', this.#inner.subarray(0, blockBytes + length), 'buffer').copy(
-      this.#outer,
-      blockBytes,
-    );
-    return hash('sha256', this.#outer, 'buffer').toString('base64url', 0, macBytes);
+    const inner = sha256Latin1(this.#inner.subarray(0, blockBytes + length));
+    this.#outer.write(inner, blockBytes, 'latin1');
+    return sha256Of16(this.#outer);
   }
+}
+
+/** A signature that was made or found valid. */
+interface Signed {
+  readonly kind: StampKind;
+  readonly value: string;
+  readonly signature: string;
+}
+
+/** The signature of a dialog's stamp; one entry a Call-ID. */
+interface SignedDialog {
+  readonly bekey: string;
+  readonly beroute: string;
+  readonly signature: string;
 }
 
 /**
@@ -64,8 +77,8 @@ class MacKey {
 export class Stamper {
   readonly #keys: readonly MacKey[];
   readonly #signer: MacKey;
-  #recent = new Map<string, string>();
-  #older = new Map<string, string>();
+  readonly #dialogs = new Generations<SignedDialog>(stampLimits.signaturesRemembered);
+  readonly #others = new Generations<Signed>(stampLimits.signaturesRemembered);
 
   /** @param keys at least one; the first one signs */
   constructor(keys: readonly StampKey[]) {
@@ -75,52 +88,78 @@ export class Stamper {
     this.#signer = signer;
   }
 
-  /**
-   * @param value what is signed; must not contain a line feed
-   * @param scope Call-ID, or empty for what outlives a call
-   * @returns `<keyId>.<mac>`
-   */
-  sign(kind: StampKind, value: string, scope: string): string {
-    const text = signedText(kind, value, scope);
-    const known = this.#remembered(text);
-    if (known !== undefined) return known;
-    const signature = `${this.#signer.id}.${this.#signer.mac(text)}`;
-    this.#remember(text, signature);
+  /** Signs the stamp of a dialog, for Record-Route and Via. @returns `<keyId>.<mac>` */
+  signDialog(stamp: Stamp, callId: string): string {
+    const known = this.#dialogs.get(callId);
+    if (known !== undefined && isOf(known, stamp) && this.#isSigners(known.signature)) {
+      return known.signature;
+    }
+    const signature = this.#make(signedText('dialog', stampText(stamp), callId));
+    this.#dialogs.set(callId, { bekey: own(stamp.bekey), beroute: own(stamp.beroute), signature });
     return signature;
   }
 
-  /** Constant time in the signature; false for an unknown key, another kind, value or scope. */
-  verify(kind: StampKind, value: string, scope: string, signature: string): boolean {
-    const text = signedText(kind, value, scope);
-    const known = this.#remembered(text);
-    if (known !== undefined && equalInConstantTime(known, signature)) return true;
-    const dot = signature.indexOf('.');
-    const keyId = signature.slice(0, dot);
-    const key = this.#keys.find((candidate) => candidate.id === keyId);
-    if (dot < 0 || key === undefined) return false;
-    const own = `${key.id}.${key.mac(text)}`;
-    if (!equalInConstantTime(own, signature)) return false;
-    // Our own text is kept: the one given may be a piece of a whole header and hold it in memory.
-    this.#remember(text, own);
+  /** Whether the stamp was signed for this dialog by one of the keys. */
+  verifyDialog(stamp: Stamp, callId: string, signature: string): boolean {
+    const known = this.#dialogs.get(callId);
+    if (known !== undefined && isOf(known, stamp) && isEqual(known.signature, signature))
+      return true;
+    const valid = this.#check(signedText('dialog', stampText(stamp), callId), signature);
+    if (valid === undefined) return false;
+    const { bekey, beroute } = stamp;
+    this.#dialogs.set(callId, { bekey: own(bekey), beroute: own(beroute), signature: valid });
     return true;
   }
 
-  #remembered(text: string): string | undefined {
-    return this.#recent.get(text) ?? this.#older.get(text);
+  /** Signs what outlives a call: Path and cookies. @param value holds no line feed */
+  sign(kind: Exclude<StampKind, 'dialog'>, value: string): string {
+    const known = this.#others.get(value);
+    if (known?.kind === kind && this.#isSigners(known.signature)) return known.signature;
+    const signature = this.#make(signedText(kind, value, ''));
+    this.#others.set(value, { kind, value: own(value), signature });
+    return signature;
   }
 
-  #remember(text: string, signature: string): void {
-    if (this.#recent.size >= stampLimits.signaturesRemembered) {
-      this.#older = this.#recent;
-      this.#recent = new Map();
-    }
-    this.#recent.set(text, signature);
+  /** Constant time in the signature; false for an unknown key, another kind or value. */
+  verify(kind: Exclude<StampKind, 'dialog'>, value: string, signature: string): boolean {
+    const known = this.#others.get(value);
+    if (known?.kind === kind && isEqual(known.signature, signature)) return true;
+    const valid = this.#check(signedText(kind, value, ''), signature);
+    if (valid === undefined) return false;
+    this.#others.set(value, { kind, value: own(value), signature: valid });
+    return true;
+  }
+
+  #make(text: string): string {
+    return `${this.#signer.id}.${this.#signer.mac(text)}`;
+  }
+
+  /** A remembered signature may be that of a key that only verifies by now. */
+  #isSigners(signature: string): boolean {
+    const { id } = this.#signer;
+    return signature.startsWith(id) && signature.charCodeAt(id.length) === dot;
+  }
+
+  /** Our own text of the signature when it is valid. */
+  #check(text: string, signature: string): string | undefined {
+    const end = signature.indexOf('.');
+    const keyId = signature.slice(0, end);
+    const key = this.#keys.find((candidate) => candidate.id === keyId);
+    if (end < 0 || key === undefined) return undefined;
+    const valid = `${key.id}.${key.mac(text)}`;
+    return isEqual(valid, signature) ? valid : undefined;
   }
 }
 
-/** The text that a SIP stamp signs. */
-export function stampValue(stamp: Stamp): string {
+const dot = 0x2e;
+
+/** The text that a Path's stamp signs. */
+export function stampText(stamp: Stamp): string {
   return `${stamp.bekey};${stamp.beroute}`;
+}
+
+function isOf(known: SignedDialog, stamp: Stamp): boolean {
+  return known.bekey === stamp.bekey && known.beroute === stamp.beroute;
 }
 
 function signedText(kind: StampKind, value: string, scope: string): string {
@@ -129,7 +168,8 @@ function signedText(kind: StampKind, value: string, scope: string): string {
   return text.length > longestSignedText ? hash('sha256', text, 'hex') : text;
 }
 
-function equalInConstantTime(a: string, b: string): boolean {
+/** Equality in a time that does not tell where two texts differ. */
+function isEqual(a: string, b: string): boolean {
   if (a.length !== b.length) return false;
   let difference = 0;
   for (let at = 0; at < a.length; at++) difference |= a.charCodeAt(at) ^ b.charCodeAt(at);

@@ -98,7 +98,7 @@ const lists: ReadonlySet<string> = new Set([
 ]);
 
 interface Candidate {
-  readonly text: Buffer;
+  readonly text: string;
   readonly id: HeaderId;
 }
 
@@ -107,7 +107,7 @@ const compactIds = new Uint8Array(128);
 const ids = new Map<string, HeaderId>();
 for (const [name, id] of known) {
   ids.set(name, id);
-  (byLength[name.length] ??= []).push({ text: Buffer.from(name), id });
+  (byLength[name.length] ??= []).push({ text: name, id });
 }
 for (const [letter, name] of compactForms) {
   compactIds[letter.charCodeAt(0)] = ids.get(name) ?? HeaderId.other;
@@ -123,8 +123,6 @@ export function canonicalName(name: string): string {
 export interface FieldName {
   readonly canonical: string;
   readonly id: HeaderId;
-  /** Lower-case bytes of the canonical name. */
-  readonly text: Buffer;
   readonly isList: boolean;
 }
 
@@ -140,33 +138,30 @@ export function fieldName(name: string): FieldName {
   const made = {
     canonical,
     id: ids.get(canonical) ?? HeaderId.other,
-    text: Buffer.from(canonical, 'latin1'),
     isList: lists.has(canonical),
   };
   if (fieldNames.size < fieldNamesMax) fieldNames.set(name, made);
   return made;
 }
 
-/** Id of the field whose name stands at `start`..`end`. */
-export function idAt(bytes: Buffer, start: number, end: number): HeaderId {
+/** Id of the field whose name stands at `start`..`end` of a header's text. */
+export function idAt(header: string, start: number, end: number): HeaderId {
   const length = end - start;
-  if (length === 1) return compactIds[(bytes[start]! | 0x20) & 0x7f] as HeaderId;
+  if (length === 1) return compactIds[(header.charCodeAt(start) | 0x20) & 0x7f] as HeaderId;
   const candidates = byLength[length];
   if (candidates === undefined) return HeaderId.other;
   for (const candidate of candidates) {
-    if (equalsIgnoringCase(bytes, start, candidate.text)) return candidate.id;
+    if (equalsIgnoringCase(header, start, candidate.text)) return candidate.id;
   }
   return HeaderId.other;
 }
 
-/** Compares ASCII text at `start` with lower-case `text`; only letters fold. */
-export function equalsIgnoringCase(bytes: Buffer, start: number, text: Buffer): boolean {
-  for (let at = 0; at < text.length; at++) {
-    const wanted = text[at]!;
-    const byte = bytes[start + at]!;
-    if (byte !== wanted && !(wanted >= 0x61 && wanted <= 0x7a && (byte | 0x20) === wanted)) {
-      return false;
-    }
+/** Compares ASCII text at `start` with lower-case `wanted`; only letters fold. */
+export function equalsIgnoringCase(text: string, start: number, wanted: string): boolean {
+  for (let at = 0; at < wanted.length; at++) {
+    const code = wanted.charCodeAt(at);
+    const found = text.charCodeAt(start + at);
+    if (found !== code && !(code >= 0x61 && code <= 0x7a && (found | 0x20) === code)) return false;
   }
   return true;
 }

@@ -7,6 +7,7 @@ import {
   type FieldName,
 } from './header-names.ts';
 import { sipLimits } from '../config/defaults.ts';
+import { decimal } from './decimal.ts';
 import { readVia, type Via } from './via.ts';
 
 /** Why bytes are no SIP message that could even be answered. */
@@ -31,12 +32,15 @@ const stride = 5;
 
 /**
  * A SIP message on its bytes: an index of its lines, fields decoded when asked for. Nothing is
- * changed in place; {@link Edits} records changes and copies once.
+ * changed in place; {@link Edits} records changes and copies once. The header is also kept as one
+ * latin1 text, whose offsets are those of the bytes: slices of it cost far less than of the bytes.
  */
 export class SipMessage {
   readonly bytes: Buffer;
+  /** Start line and header, bytes one to one as characters, the last CRLF included. */
+  readonly head: string;
   readonly isRequest: boolean;
-  /** Upper-case as written; empty for a response. */
+  /** As written; empty for a response. */
   readonly method: string;
   /** 0 for a request. */
   readonly status: number;
@@ -49,28 +53,29 @@ export class SipMessage {
   readonly bodyStart: number;
   /** First flaw found while indexing. */
   readonly flaw: SipFlaw | undefined;
-  /** `SIP/2.0` as the start line gave it. */
+  /** `SIP/2.0` as the start line gave it, upper case. */
   readonly version: string;
   /** id, name start, value start, value end, line end of each header line. */
   readonly #lines: readonly number[];
   #topVia: Via | null | undefined;
 
-  constructor(bytes: Buffer, startLine: StartLine, index: HeaderIndex) {
+  constructor(bytes: Buffer, head: string, startLine: StartLine, index: HeaderIndex) {
     this.bytes = bytes;
+    this.head = head;
     this.isRequest = startLine.status === 0;
     this.method = startLine.method;
     this.status = startLine.status;
     this.version = startLine.version;
     this.uriStart = startLine.uriStart;
     this.uriEnd = startLine.uriEnd;
-    this.headersStart = index.headersStart;
-    this.bodyStart = index.bodyStart;
+    this.headersStart = startLine.end;
+    this.bodyStart = head.length + 2;
     this.flaw = startLine.flaw ?? index.flaw;
     this.#lines = index.lines;
   }
 
   get requestUri(): string {
-    return this.bytes.toString('utf8', this.uriStart, this.uriEnd);
+    return decoded(this.head.slice(this.uriStart, this.uriEnd));
   }
 
   get body(): Buffer {
@@ -113,7 +118,7 @@ export class SipMessage {
 
   /** Value of a line, its bytes one to one as characters. */
   latin1(line: number): string {
-    return this.bytes.toString('latin1', this.valueStart(line), this.valueEnd(line));
+    return this.head.slice(this.valueStart(line), this.valueEnd(line));
   }
 
   /** First value of a field, names without case and in compact form; unfolded, UTF-8. */
@@ -171,7 +176,7 @@ export class SipMessage {
     if (this.#topVia === undefined) {
       const line = this.line(HeaderId.via);
       this.#topVia =
-        line < 0 ? null : (readVia(this.bytes, this.valueStart(line), this.valueEnd(line)) ?? null);
+        line < 0 ? null : (readVia(this.head, this.valueStart(line), this.valueEnd(line)) ?? null);
     }
     return this.#topVia ?? undefined;
   }
@@ -182,7 +187,7 @@ export class SipMessage {
   }
 
   #text(line: number): string {
-    const text = this.bytes.toString('utf8', this.valueStart(line), this.valueEnd(line));
+    const text = decoded(this.latin1(line));
     return text.includes('\r') ? text.replace(/\r\n[ \t]+/g, ' ') : text;
   }
 
@@ -194,15 +199,18 @@ export class SipMessage {
     return -1;
   }
 
-  #isNamed(line: number, { text, canonical }: FieldName): boolean {
+  #isNamed(line: number, { canonical }: FieldName): boolean {
     const start = this.lineStart(line);
-    const { bytes } = this;
+    const { head } = this;
     // Names end at a colon or white space, so what follows the wanted length decides.
-    if (tokenBytes[bytes[start + text.length]!] === 0 && equalsIgnoringCase(bytes, start, text)) {
+    if (
+      tokenBytes[head.charCodeAt(start + canonical.length)] === 0 &&
+      equalsIgnoringCase(head, start, canonical)
+    ) {
       return true;
     }
-    const isCompact = tokenBytes[bytes[start + 1]!] === 0;
-    return isCompact && canonicalName(String.fromCharCode(bytes[start]!)) === canonical;
+    const isCompact = tokenBytes[head.charCodeAt(start + 1)] === 0;
+    return isCompact && canonicalName(head[start]!) === canonical;
   }
 }
 
@@ -213,14 +221,16 @@ interface StartLine {
   readonly uriStart: number;
   readonly uriEnd: number;
   readonly flaw: SipFlaw | undefined;
+  /** Offset of the line after it. */
+  readonly end: number;
 }
 
 interface HeaderIndex {
-  readonly headersStart: number;
-  readonly bodyStart: number;
   readonly flaw: SipFlaw | undefined;
   readonly lines: readonly number[];
 }
+
+const headEnd = Buffer.from('\r\n\r\n');
 
 /**
  * Indexes one whole message (a datagram, or what {@link StreamFramer} cut). Structure only: what a
@@ -230,136 +240,131 @@ export function parseSipMessage(bytes: Buffer): SipParseResult {
   let start = 0;
   // RFC 3261 section 7.5: line breaks before the start line are ignored.
   while (bytes[start] === CR && bytes[start + 1] === LF) start += 2;
+  if (start > 0) return start < bytes.length ? parseSipMessage(bytes.subarray(start)) : { ok: false, fault: 'empty' };
   if (start >= bytes.length) return { ok: false, fault: 'empty' };
-  const lineEnd = endOfLine(bytes, start);
-  if (lineEnd < 0) return { ok: false, fault: 'not-sip' };
-  const startLine = readStartLine(bytes, start, lineEnd);
+  const end = bytes.indexOf(headEnd, start);
+  const headBytes = (end < 0 ? bytes.length : end) - start;
+  if (headBytes > sipLimits.headerBytesMax) return { ok: false, fault: 'header-too-large' };
+  if (end < 0) return { ok: false, fault: 'header-not-ended' };
+  const head = bytes.toString('latin1', 0, end + 2);
+  const startLine = readStartLine(head, start);
   if (startLine === undefined) return { ok: false, fault: 'not-sip' };
-  const index = indexHeaders(bytes, lineEnd + 2);
-  if (typeof index === 'string') return { ok: false, fault: index };
-  const message = new SipMessage(bytes, startLine, index);
-  const end = endOfBody(message);
-  if (end >= bytes.length) return { ok: true, message };
-  return { ok: true, message: new SipMessage(bytes.subarray(0, end), startLine, index) };
+  const index = indexHeaders(head, startLine.end);
+  if (index === undefined) return { ok: false, fault: 'too-many-headers' };
+  const message = new SipMessage(bytes, head, startLine, index);
+  const bodyEnd = endOfBody(message);
+  if (bodyEnd >= bytes.length) return { ok: true, message };
+  return { ok: true, message: new SipMessage(bytes.subarray(0, bodyEnd), head, startLine, index) };
 }
 
 /** RFC 3261 section 18.3: what a datagram holds beyond its Content-Length is cut. */
 function endOfBody(message: SipMessage): number {
   const line = message.line(HeaderId.contentLength);
-  if (line < 0) return message.bytes.length;
-  const length = message.latin1(line);
-  return /^\d{1,10}$/.test(length) ? message.bodyStart + Number(length) : message.bytes.length;
+  const length = line < 0 ? -1 : decimal(message.latin1(line), 10);
+  return length < 0 ? message.bytes.length : message.bodyStart + length;
 }
 
-function readStartLine(bytes: Buffer, start: number, end: number): StartLine | undefined {
-  const first = bytes.indexOf(SP, start);
-  if (first < 0 || first >= end) return undefined;
-  if (bytes[start] === 0x53 && bytes.toString('latin1', start, first).toUpperCase() === 'SIP/2.0') {
-    return readStatusLine(bytes, first, end);
+function readStartLine(head: string, start: number): StartLine | undefined {
+  const lineEnd = head.indexOf('\r\n', start);
+  const first = head.indexOf(' ', start);
+  if (first < 0 || first >= lineEnd) return undefined;
+  if (first - start === 7 && equalsIgnoringCase(head, start, 'sip/2.0')) {
+    return readStatusLine(head, first, lineEnd);
   }
-  const last = bytes.lastIndexOf(SP, end - 1);
-  const version = bytes.toString('latin1', last + 1, end);
-  if (!/^SIP\/\d+\.\d+$/i.test(version)) return undefined;
-  const method = bytes.toString('latin1', start, first);
+  const last = head.lastIndexOf(' ', lineEnd - 1);
+  const version = head.slice(last + 1, lineEnd).toUpperCase();
+  if (version !== 'SIP/2.0' && !/^SIP\/\d+\.\d+$/.test(version)) return undefined;
+  const method = head.slice(start, first);
   const uriStart = first + 1;
   const uriEnd = Math.max(last, uriStart);
-  const flawed = last === first || !isToken(method) || hasSpace(bytes, uriStart, uriEnd);
+  const flawed = last === first || !isToken(method) || hasSpace(head, uriStart, uriEnd);
   const flaw = flawed ? 'start-line' : undefined;
-  return { method, status: 0, version: version.toUpperCase(), uriStart, uriEnd, flaw };
+  return { method, status: 0, version, uriStart, uriEnd, flaw, end: lineEnd + 2 };
 }
 
-function readStatusLine(bytes: Buffer, space: number, end: number): StartLine | undefined {
-  const text = bytes.toString('latin1', space + 1, Math.min(space + 4, end));
-  const status = /^[1-6]\d\d$/.test(text) ? Number(text) : -1;
-  const wellFormed = status > 0 && (space + 4 === end || bytes[space + 4] === SP);
-  if (!wellFormed) return undefined;
-  return { method: '', status, version: 'SIP/2.0', uriStart: 0, uriEnd: 0, flaw: undefined };
+function readStatusLine(head: string, space: number, lineEnd: number): StartLine | undefined {
+  const status = decimal(head.slice(space + 1, Math.min(space + 4, lineEnd)), 3);
+  const isEnded = space + 4 === lineEnd || head.charCodeAt(space + 4) === SP;
+  if (status < 100 || status > 699 || !isEnded) return undefined;
+  const end = lineEnd + 2;
+  return { method: '', status, version: 'SIP/2.0', uriStart: 0, uriEnd: 0, flaw: undefined, end };
 }
 
-function hasSpace(bytes: Buffer, start: number, end: number): boolean {
+function hasSpace(head: string, start: number, end: number): boolean {
   for (let at = start; at < end; at++) {
-    if (bytes[at]! <= SP) return true;
+    if (head.charCodeAt(at) <= SP) return true;
   }
   return start === end;
 }
 
-/** Offset of the CR that ends the line, or -1. */
-function endOfLine(bytes: Buffer, from: number): number {
-  for (let at = bytes.indexOf(CR, from); at >= 0; at = bytes.indexOf(CR, at + 1)) {
-    if (bytes[at + 1] === LF) return at;
-  }
-  return -1;
-}
-
-function indexHeaders(bytes: Buffer, headersStart: number): HeaderIndex | SipFault {
+/** Undefined: there are too many lines. */
+function indexHeaders(head: string, from: number): HeaderIndex | undefined {
   const lines: number[] = [];
   let flaw: SipFlaw | undefined;
-  let at = headersStart;
-  const limit = Math.min(bytes.length, headersStart + sipLimits.headerBytesMax);
-  while (at < limit) {
-    if (bytes[at] === CR && bytes[at + 1] === LF) {
-      return { headersStart, bodyStart: at + 2, flaw, lines };
-    }
-    if (lines.length >= sipLimits.headerCountMax * stride) return 'too-many-headers';
-    const scan = scanLine(bytes, at, limit);
-    if (scan < 0) return limit < bytes.length ? 'header-too-large' : 'header-not-ended';
+  let at = from;
+  while (at < head.length) {
+    if (lines.length >= sipLimits.headerCountMax * stride) return undefined;
+    const end = scanLine(head, at);
     flaw ??= lineFlaw;
-    flaw ??= pushLine(bytes, at, scan, lines);
-    at = scan + 2;
+    flaw ??= pushLine(head, at, end, lines);
+    at = end + 2;
   }
-  return at < bytes.length ? 'header-too-large' : 'header-not-ended';
+  return { flaw, lines };
 }
 
 /** Set by {@link scanLine}: what it met on its way. Kept outside so that a line costs no object. */
 let lineFlaw: SipFlaw | undefined;
 
-/** Offset of the CR that ends the logical line (folds included), or -1. */
-function scanLine(bytes: Buffer, from: number, limit: number): number {
+/** Offset of the CR that ends the logical line (folds included); the head ends with one. */
+function scanLine(head: string, from: number): number {
   lineFlaw = undefined;
-  for (let at = from; at < limit; at++) {
-    const byte = bytes[at]!;
-    if (byte > CR) continue;
-    if (byte === CR && bytes[at + 1] === LF) {
-      const next = bytes[at + 2];
+  for (let at = from; at < head.length; at++) {
+    const code = head.charCodeAt(at);
+    if (code > CR) continue;
+    if (code === CR && head.charCodeAt(at + 1) === LF) {
+      const next = head.charCodeAt(at + 2);
       if (next !== SP && next !== HT) return at;
       at++;
-    } else if (byte === CR || byte === LF) {
+    } else if (code === CR || code === LF) {
       lineFlaw ??= 'bare-line-break';
-    } else if (byte === 0) {
+    } else if (code === 0) {
       lineFlaw ??= 'nul';
     }
   }
-  return -1;
+  return head.length - 2;
 }
 
-function pushLine(bytes: Buffer, start: number, end: number, lines: number[]): SipFlaw | undefined {
-  const name = nameEnd(bytes, start);
+function pushLine(head: string, start: number, end: number, lines: number[]): SipFlaw | undefined {
+  let name = start;
+  while (tokenBytes[head.charCodeAt(name)] === 1) name++;
   let colon = name;
   // RFC 3261 section 25.1, HCOLON: white space may stand before the colon.
-  while (bytes[colon] === SP || bytes[colon] === HT) colon++;
-  if (name === start || bytes[colon] !== COLON || colon >= end) return 'header-line';
+  while (head.charCodeAt(colon) === SP || head.charCodeAt(colon) === HT) colon++;
+  if (name === start || head.charCodeAt(colon) !== COLON || colon >= end) return 'header-line';
   let valueStart = colon + 1;
-  while (valueStart < end && isBlank(bytes[valueStart]!)) valueStart++;
+  while (valueStart < end && isBlank(head.charCodeAt(valueStart))) valueStart++;
   let valueEnd = end;
-  while (valueEnd > valueStart && isBlank(bytes[valueEnd - 1]!)) valueEnd--;
-  lines.push(idAt(bytes, start, name), start, valueStart, valueEnd, end + 2);
+  while (valueEnd > valueStart && isBlank(head.charCodeAt(valueEnd - 1))) valueEnd--;
+  lines.push(idAt(head, start, name), start, valueStart, valueEnd, end + 2);
   return undefined;
 }
 
-function isBlank(byte: number): boolean {
-  return byte === SP || byte === HT || byte === CR || byte === LF;
+function isBlank(code: number): boolean {
+  return code === SP || code === HT || code === CR || code === LF;
+}
+
+/** UTF-8 text of latin1 characters; the same string where all are ASCII. */
+function decoded(latin1: string): string {
+  for (let at = 0; at < latin1.length; at++) {
+    if (latin1.charCodeAt(at) > 0x7f) return Buffer.from(latin1, 'latin1').toString('utf8');
+  }
+  return latin1;
 }
 
 /** 1 for the characters of `token` (RFC 3261 section 25.1). */
 const tokenBytes = new Uint8Array(256);
 for (const character of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~") {
   tokenBytes[character.charCodeAt(0)] = 1;
-}
-
-function nameEnd(bytes: Buffer, start: number): number {
-  let at = start;
-  while (at < bytes.length && tokenBytes[bytes[at]!] === 1) at++;
-  return at;
 }
 
 /** Whether the text is a `token` of RFC 3261 section 25.1. */
@@ -421,9 +426,13 @@ function isTagAt(value: string, start: number): boolean {
 
 /** Number and method of a CSeq value; -1 and empty where malformed. */
 export function cseqOf(value: string): { number: number; method: string } {
-  const match = /^(\d{1,10})[ \t\r\n]+(\S+)$/.exec(value);
-  if (match === null) return { number: -1, method: '' };
-  const number = Number(match[1]);
+  let digits = 0;
+  while (value.charCodeAt(digits) > SP) digits++;
+  let start = digits;
+  while (start < value.length && isBlank(value.charCodeAt(start))) start++;
+  const method = value.slice(start);
+  const number = decimal(value.slice(0, digits), 10);
+  if (start === digits || !isToken(method) || number < 0) return { number: -1, method: '' };
   // RFC 3261 section 8.1.1.5: below 2**31.
-  return number < 2 ** 31 ? { number, method: match[2]! } : { number: -1, method: match[2]! };
+  return { number: number < 2 ** 31 ? number : -1, method };
 }

@@ -1,3 +1,5 @@
+import { decimal } from './decimal.ts';
+
 /** A URI taken apart (RFC 3261 section 19.1, RFC 3966). Absent parts are undefined. */
 export interface SipUri {
   /** Lower case. */
@@ -82,10 +84,33 @@ function parseGeneric(scheme: string, rest: string): SipUri {
 export function splitHostPort(
   text: string,
 ): { host: string; port: string | undefined } | undefined {
-  const match = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?:\s*:\s*(\d{1,5}))?$/.exec(text.trim());
-  if (match === null) return undefined;
-  if (match[2] !== undefined && Number(match[2]) > 65_535) return undefined;
-  return { host: match[1]!, port: match[2] };
+  const trimmed = text.trim();
+  const end = endOfHost(trimmed);
+  if (end <= 0) return undefined;
+  if (end === trimmed.length) return { host: trimmed, port: undefined };
+  const rest = trimmed.slice(end).trimStart();
+  if (!rest.startsWith(':')) return undefined;
+  const port = rest.slice(1).trimStart();
+  const number = decimal(port, 5);
+  if (number < 0 || number > 65_535) return undefined;
+  return { host: trimmed.slice(0, end), port };
+}
+
+/** Letters, digits, `.`, `_` and `-`; an IPv6 reference has brackets and may hold colons. */
+function endOfHost(text: string): number {
+  if (text.startsWith('[')) {
+    const close = text.indexOf(']');
+    return close > 1 && /^[0-9A-Fa-f:.]+$/.test(text.slice(1, close)) ? close + 1 : -1;
+  }
+  let at = 0;
+  while (at < text.length && isHostCharacter(text.charCodeAt(at))) at++;
+  return at;
+}
+
+function isHostCharacter(code: number): boolean {
+  const lower = code | 0x20;
+  if ((lower >= 0x61 && lower <= 0x7a) || (code >= 0x30 && code <= 0x39)) return true;
+  return code === 0x2e || code === 0x2d || code === 0x5f;
 }
 
 /** @returns undefined when there is no URI in the value or a bracket or quote is left open */

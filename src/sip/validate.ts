@@ -1,7 +1,8 @@
 import { sipLimits } from '../config/defaults.ts';
+import { decimal } from './decimal.ts';
 import { HeaderId } from './header-names.ts';
-import { cseqOf, type SipMessage } from './message.ts';
-import { parseUri } from './uri.ts';
+import { cseqOf, isToken, type SipMessage } from './message.ts';
+import { parseUri, splitHostPort } from './uri.ts';
 
 /** A request that is refused: what to answer, and the word under which it is counted. */
 export interface Refusal {
@@ -49,6 +50,11 @@ export function isAnswerable(message: SipMessage): boolean {
   return message.topVia !== undefined && single.every(([id]) => message.line(id) >= 0);
 }
 
+/** Whether a response must be discarded: a broken header, or less body than it says (RFC 3261 section 18.3). */
+export function isBadResponse(message: SipMessage): boolean {
+  return message.flaw !== undefined || checkLength(message) !== undefined;
+}
+
 function bad(cause: string, what: string): Refusal {
   return { status: 400, reason: `Bad Request - ${what}`, cause };
 }
@@ -91,37 +97,48 @@ function checkCseq(message: SipMessage): Refusal | undefined {
 }
 
 function checkUri(message: SipMessage): Refusal | undefined {
-  const { bytes, uriStart, uriEnd } = message;
+  const { head, uriStart, uriEnd } = message;
   if (uriEnd - uriStart > sipLimits.uriBytesMax) {
     return { status: 414, reason: 'Request-URI Too Long', cause: 'uri-too-long' };
   }
-  const uri = bytes.toString('latin1', uriStart, uriEnd);
+  const uri = head.slice(uriStart, uriEnd);
   const colon = uri.indexOf(':');
   const scheme = uri.slice(0, Math.max(colon, 0)).toLowerCase();
-  if (!/^[a-z][a-z0-9+.-]*$/.test(scheme)) return bad('uri', 'malformed Request-URI');
-  if (!schemes.has(scheme)) {
+  const isKnown = schemes.has(scheme);
+  if (!isKnown && !/^[a-z][a-z0-9+.-]*$/.test(scheme)) return bad('uri', 'malformed Request-URI');
+  if (!isKnown) {
     return { status: 416, reason: 'Unsupported URI Scheme', cause: 'scheme' };
   }
-  if (uri.includes('<') || uri.includes('>') || parseUri(uri) === undefined) {
+  if (uri.includes('<') || uri.includes('>') || !hasUsableHost(uri, scheme, colon)) {
     return bad('uri', 'malformed Request-URI');
   }
   return undefined;
+}
+
+/** Just enough of {@link parseUri} to know that it would succeed. */
+function hasUsableHost(uri: string, scheme: string, colon: number): boolean {
+  if (scheme === 'tel') return parseUri(uri) !== undefined;
+  const start = Math.max(uri.lastIndexOf('@'), colon) + 1;
+  let end = start;
+  while (end < uri.length && uri[end] !== ';' && uri[end] !== '?') end++;
+  return splitHostPort(uri.slice(start, end)) !== undefined;
 }
 
 function checkLength(message: SipMessage): Refusal | undefined {
   const line = message.line(HeaderId.contentLength);
   if (line < 0) return undefined;
   const text = message.latin1(line);
-  if (!/^\d{1,10}$/.test(text)) return bad('content-length', 'malformed Content-Length');
+  const length = decimal(text, 10);
+  if (length < 0) return bad('content-length', 'malformed Content-Length');
   const next = message.line(HeaderId.contentLength, line + 1);
   if (next >= 0 && message.latin1(next) !== text) {
     return bad('content-length', 'two different Content-Length values');
   }
-  if (Number(text) > sipLimits.bodyBytesMax) {
+  if (length > sipLimits.bodyBytesMax) {
     return { status: 513, reason: 'Message Too Large', cause: 'body-too-large' };
   }
   // RFC 3261 section 18.3: a datagram with less body than it says is an error.
-  if (Number(text) > message.bytes.length - message.bodyStart) {
+  if (length > message.bytes.length - message.bodyStart) {
     return bad('content-length', 'body shorter than Content-Length');
   }
   return undefined;
@@ -130,11 +147,9 @@ function checkLength(message: SipMessage): Refusal | undefined {
 function checkMaxForwards(message: SipMessage): Refusal | undefined {
   const line = message.line(HeaderId.maxForwards);
   if (line < 0) return undefined;
-  const text = message.latin1(line);
-  if (!/^\d{1,3}$/.test(text) || Number(text) > 255) {
-    return bad('max-forwards', 'malformed Max-Forwards');
-  }
-  if (Number(text) === 0) return { status: 483, reason: 'Too Many Hops', cause: 'max-forwards' };
+  const hops = decimal(message.latin1(line), 3);
+  if (hops < 0 || hops > 255) return bad('max-forwards', 'malformed Max-Forwards');
+  if (hops === 0) return { status: 483, reason: 'Too Many Hops', cause: 'max-forwards' };
   return undefined;
 }
 
@@ -142,6 +157,7 @@ function checkProxyRequire(message: SipMessage): Refusal | undefined {
   if (message.line(HeaderId.proxyRequire) < 0) return undefined;
   const tags = message.headers('proxy-require').filter((tag) => tag !== '');
   if (tags.length === 0) return undefined;
+  if (!tags.every(isToken)) return bad('proxy-require', 'malformed Proxy-Require');
   return {
     status: 420,
     reason: 'Bad Extension',

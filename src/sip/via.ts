@@ -1,3 +1,4 @@
+import { decimal } from './decimal.ts';
 import { splitHostPort } from './uri.ts';
 
 /** One Via value (RFC 3261 section 20.42). */
@@ -16,7 +17,7 @@ export interface Via {
   readonly received: string | undefined;
   /** Undefined: absent; empty: present without value (RFC 3581). */
   readonly rport: string | undefined;
-  /** End of the `rport` parameter's name when it has no value, else -1. */
+  /** End of the `rport` parameter's name when not even `=` follows it, else -1. */
   readonly rportNameEnd: number;
   /** All parameters after sent-by, as written, beginning with `;` or empty. */
   readonly parameters: string;
@@ -26,33 +27,46 @@ export interface Via {
 
 const protocolPattern = /^SIP\s*\/\s*2\.0\s*\/\s*([A-Za-z0-9-]+)\s+/i;
 
-/** Reads the Via value that begins at `start`; undefined when it is malformed. */
-export function readVia(bytes: Buffer, start: number, lineEnd: number): Via | undefined {
-  const text = bytes.toString('latin1', start, lineEnd);
-  const length = endOfValue(text);
-  const value = length === text.length ? text : text.slice(0, length);
-  const protocol = protocolPattern.exec(value);
-  if (protocol === null) return undefined;
-  const semicolon = value.indexOf(';', protocol[0].length);
-  const sentBy = value.slice(protocol[0].length, semicolon < 0 ? undefined : semicolon).trim();
+/**
+ * Reads the Via value that begins at `start` of a message's head.
+ *
+ * @returns undefined when it is malformed
+ */
+export function readVia(head: string, start: number, lineEnd: number): Via | undefined {
+  const end = endOfValue(head, start, lineEnd);
+  const value = head.slice(start, end);
+  const protocol = readProtocol(value);
+  if (protocol === undefined) return undefined;
+  const semicolon = value.indexOf(';', protocol.length);
+  const sentBy = value.slice(protocol.length, semicolon < 0 ? undefined : semicolon).trim();
   const address = splitHostPort(sentBy);
-  if (address === undefined) return undefined;
+  // Nothing can be sent to port 0.
+  if (address === undefined || Number(address.port) === 0) return undefined;
   const parameters = semicolon < 0 ? '' : value.slice(semicolon);
+  const parametersStart = semicolon < 0 ? end : start + semicolon;
   const rport = viaParameter(parameters, 'rport');
   return {
     start,
-    end: start + length,
-    transport: protocol[1]!.toUpperCase(),
+    end,
+    transport: protocol.transport,
     sentBy,
     host: address.host,
-    port: address.port === undefined ? undefined : Number(address.port),
+    port: address.port === undefined ? undefined : decimal(address.port, 5),
     branch: viaParameter(parameters, 'branch'),
     received: viaParameter(parameters, 'received'),
     rport,
-    rportNameEnd: rport === '' ? start + semicolon + bareRport(parameters) : -1,
+    rportNameEnd: rport === '' ? parametersStart + endOfBareRport(parameters) : -1,
     parameters,
-    parametersStart: semicolon < 0 ? start + length : start + semicolon,
+    parametersStart,
   };
+}
+
+function readProtocol(value: string): { transport: string; length: number } | undefined {
+  if (value.startsWith('SIP/2.0/UDP ')) return { transport: 'UDP', length: 12 };
+  if (value.startsWith('SIP/2.0/TCP ')) return { transport: 'TCP', length: 12 };
+  const match = protocolPattern.exec(value);
+  if (match === null) return undefined;
+  return { transport: match[1]!.toUpperCase(), length: match[0].length };
 }
 
 /** Value of a Via parameter; empty when it has none, undefined when absent. Names fold case. */
@@ -60,42 +74,52 @@ export function viaParameter(parameters: string, name: string): string | undefin
   let at = 0;
   while (at >= 0 && at < parameters.length) {
     let start = at + 1;
-    while (parameters.charCodeAt(start) === 32) start++;
+    while (parameters.charCodeAt(start) <= 32) start++;
     const next = parameters.indexOf(';', start);
-    const end = next < 0 ? parameters.length : next;
-    const value = valueIfNamed(parameters, start, end, name);
-    if (value !== undefined) return value;
+    if (isNamed(parameters, start, name)) {
+      const value = valueAfter(
+        parameters,
+        start + name.length,
+        next < 0 ? parameters.length : next,
+      );
+      if (value !== undefined) return value;
+    }
     at = next;
   }
   return undefined;
 }
 
-function valueIfNamed(text: string, start: number, end: number, name: string): string | undefined {
-  const after = start + name.length;
-  if (after > end) return undefined;
+function isNamed(text: string, start: number, name: string): boolean {
   for (let at = 0; at < name.length; at++) {
-    if ((text.charCodeAt(start + at) | 0x20) !== name.charCodeAt(at)) return undefined;
+    if ((text.charCodeAt(start + at) | 0x20) !== name.charCodeAt(at)) return false;
   }
+  return true;
+}
+
+/** What stands after a name: `=value`, nothing, or, for a longer name, undefined. */
+function valueAfter(text: string, after: number, end: number): string | undefined {
+  if (after === end) return '';
+  if (after > end) return undefined;
+  if (text.charCodeAt(after) === 0x3d) return text.slice(after + 1, end).trim();
   const rest = text.slice(after, end).trim();
   if (rest === '') return '';
   return rest.startsWith('=') ? rest.slice(1).trim() : undefined;
 }
 
-function bareRport(parameters: string): number {
-  return (
-    parameters.toLowerCase().search(/;\s*rport\s*(;|$)/) + /;\s*rport/i.exec(parameters)![0].length
-  );
+/** Offset behind the name of an `rport` without value. */
+function endOfBareRport(parameters: string): number {
+  const match = /;[ \t]*rport(?=[ \t]*(?:;|$))/i.exec(parameters);
+  return match === null ? parameters.length : match.index + match[0].length;
 }
 
-/** Length of the first value of a Via line: up to a comma outside quotes. */
-function endOfValue(text: string): number {
-  let comma = text.indexOf(',');
-  if (comma < 0) return text.length;
-  const quote = text.indexOf('"');
+/** End of the first value of a Via line: a comma outside quotes, or the line's end. */
+function endOfValue(head: string, start: number, lineEnd: number): number {
+  let comma = head.indexOf(',', start);
+  if (comma < 0 || comma >= lineEnd) return lineEnd;
+  const quote = head.indexOf('"', start);
   if (quote >= 0 && quote < comma) {
-    const close = text.indexOf('"', quote + 1);
-    comma = close < 0 ? -1 : text.indexOf(',', close);
-    if (comma < 0) return text.length;
+    const close = head.indexOf('"', quote + 1);
+    comma = close < 0 ? -1 : head.indexOf(',', close);
   }
-  return comma;
+  return comma < 0 || comma >= lineEnd ? lineEnd : comma;
 }
