@@ -42,7 +42,7 @@ function ownTag(request: SipMessage): string {
 function withSource(request: SipMessage, arrival: Arrival): SipMessage {
   const via = request.topVia;
   if (via === undefined) return request;
-  const edits = new Edits(request.bytes);
+  const edits = new Edits(request);
   noteSource(edits, via, arrival);
   const noted = parseSipMessage(edits.toBuffer());
   // A header at its limit has no room for the source; the flow is known without it.

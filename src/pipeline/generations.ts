@@ -1,3 +1,5 @@
+import { keyLimits } from '../config/defaults.ts';
+
 /**
  * A bounded memory of recent things without a timer or an order: two maps, of which the older one
  * is dropped when the newer one is full. What is used again moves to the newer one.
@@ -20,7 +22,9 @@ export class Generations<Value> {
     return older;
   }
 
+  /** A key that is too long is not remembered: clients choose keys, and their number is all that is bounded. */
   set(key: string, value: Value): void {
+    if (key.length > keyLimits.rememberedKeyLengthMax) return;
     if (this.#recent.size >= this.#entriesMax) {
       this.#older = this.#recent;
       this.#recent = new Map();

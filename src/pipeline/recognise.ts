@@ -60,13 +60,14 @@ export function recognise(message: SipMessage, names: SipNames, stamper: Stamper
     next = readTop(values, ++top);
   }
   const read = readStamps(message, stamped, stamper);
-  if (next === undefined || next.isLoose) {
+  const target = asRequestUri(next);
+  if (next === undefined || next.isLoose || target === undefined) {
     return { ...read, removed, requestUri, appendedRoute: undefined };
   }
   // RFC 3261 section 16.6 step 6: without `lr` the next hop wants itself in the Request-URI.
   removed.push(values[top]!);
   const current = requestUri ?? message.head.slice(message.uriStart, message.uriEnd);
-  return { ...read, removed, requestUri: next.uri, appendedRoute: current };
+  return { ...read, removed, requestUri: target, appendedRoute: current };
 }
 
 function readTop(values: readonly RouteValue[], top: number): RouteUri | undefined {
@@ -76,7 +77,9 @@ function readTop(values: readonly RouteValue[], top: number): RouteUri | undefin
 
 /** The Request-URI where it is a Record-Route value of ours (RFC 3261 section 16.4). */
 function readStrictUri(message: SipMessage, names: SipNames): RouteUri | undefined {
-  const uri = readUri(message.head.slice(message.uriStart, message.uriEnd));
+  const text = message.head.slice(message.uriStart, message.uriEnd);
+  if (!text.includes(';besig=')) return undefined;
+  const uri = readUri(text);
   const isOurs = uri?.isLoose === true && uri.besig !== undefined && isOwn(names, uri.hostPort);
   return isOurs ? uri : undefined;
 }

@@ -1,4 +1,5 @@
 import { Edits, HeaderId, readVia, type SipMessage, type Via } from '../sip/index.ts';
+import { stateLength } from './rewrite.ts';
 import type { Stamp, Stamper } from './stamp.ts';
 
 /** What our Via, on top of a response, says of its way back. */
@@ -54,7 +55,7 @@ export function popOwnVia(response: SipMessage): ResponseTarget | undefined {
   const own = response.topVia;
   const line = response.line(HeaderId.via);
   if (own === undefined) return undefined;
-  const edits = new Edits(response.bytes);
+  const edits = new Edits(response);
   const next =
     own.end < response.valueEnd(line) ? nextOnLine(response, line, own) : nextLine(response, line);
   if (next === undefined) return undefined;

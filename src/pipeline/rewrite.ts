@@ -37,7 +37,7 @@ export function rewriteRequest(
   names: SipNames,
   stamper: Stamper,
 ): Buffer {
-  const edits = new Edits(message.bytes);
+  const edits = new Edits(message);
   const signed = signedStamp(stamp, stamper.signDialog(stamp, message.callId));
   const ourVia =
     `Via: SIP/2.0/${instance.sipTransport} ${instance.sipInternal};branch=${branchOf(message, via)}` +

@@ -97,13 +97,16 @@ export class StreamFramer {
   }
 }
 
-const lengthField = /\r\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)/gi;
+const lengthField = /\r\n(?:content-length|l)[ \t]*:/gi;
+const lineEnd = /\r\n(?![ \t])/g;
 
 /** -1 when it is malformed or given twice with different values; 0 when absent. */
 function contentLength(head: string): number {
   let length = -2;
   for (const match of head.matchAll(lengthField)) {
-    const text = match[1] ?? '';
+    const start = match.index + match[0].length;
+    lineEnd.lastIndex = start;
+    const text = head.slice(start, lineEnd.exec(head)?.index).trim();
     if (!/^\d{1,10}$/.test(text)) return -1;
     if (length >= 0 && length !== Number(text)) return -1;
     length = Number(text);

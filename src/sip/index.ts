@@ -31,5 +31,5 @@ export {
   type NameAddress,
   type SipUri,
 } from './uri.ts';
-export { isAnswerable, validateRequest, type Refusal } from './validate.ts';
+export { isAnswerable, isBadResponse, validateRequest, type Refusal } from './validate.ts';
 export { readVia, viaParameter, type Via } from './via.ts';

@@ -57,6 +57,9 @@ export class SipMessage {
   readonly version: string;
   /** id, name start, value start, value end, line end of each header line. */
   readonly #lines: readonly number[];
+  /** Index of the first line of each id, or -1. */
+  readonly #firstLines: readonly number[];
+  #callId: string | undefined;
   #topVia: Via | null | undefined;
 
   constructor(bytes: Buffer, head: string, startLine: StartLine, index: HeaderIndex) {
@@ -72,6 +75,7 @@ export class SipMessage {
     this.bodyStart = head.length + 2;
     this.flaw = startLine.flaw ?? index.flaw;
     this.#lines = index.lines;
+    this.#firstLines = index.firstLines;
   }
 
   get requestUri(): string {
@@ -89,6 +93,7 @@ export class SipMessage {
 
   /** Index of the first line with this id at or after `from`, or -1. */
   line(id: HeaderId, from = 0): number {
+    if (from === 0) return this.#firstLines[id]!;
     for (let at = from * stride; at < this.#lines.length; at += stride) {
       if (this.#lines[at] === id) return at / stride;
     }
@@ -144,7 +149,7 @@ export class SipMessage {
 
   /** Call-ID, or empty when absent. */
   get callId(): string {
-    return this.first(HeaderId.callId);
+    return (this.#callId ??= this.first(HeaderId.callId));
   }
 
   /** Latin1 value of the first line with this id, or empty. */
@@ -228,7 +233,10 @@ interface StartLine {
 interface HeaderIndex {
   readonly flaw: SipFlaw | undefined;
   readonly lines: readonly number[];
+  readonly firstLines: readonly number[];
 }
+
+const noLines: readonly number[] = Object.values(HeaderId).map(() => -1);
 
 const headEnd = Buffer.from('\r\n\r\n');
 
@@ -240,7 +248,10 @@ export function parseSipMessage(bytes: Buffer): SipParseResult {
   let start = 0;
   // RFC 3261 section 7.5: line breaks before the start line are ignored.
   while (bytes[start] === CR && bytes[start + 1] === LF) start += 2;
-  if (start > 0) return start < bytes.length ? parseSipMessage(bytes.subarray(start)) : { ok: false, fault: 'empty' };
+  if (start > 0)
+    return start < bytes.length
+      ? parseSipMessage(bytes.subarray(start))
+      : { ok: false, fault: 'empty' };
   if (start >= bytes.length) return { ok: false, fault: 'empty' };
   const end = bytes.indexOf(headEnd, start);
   const headBytes = (end < 0 ? bytes.length : end) - start;
@@ -300,16 +311,17 @@ function hasSpace(head: string, start: number, end: number): boolean {
 /** Undefined: there are too many lines. */
 function indexHeaders(head: string, from: number): HeaderIndex | undefined {
   const lines: number[] = [];
+  const firstLines = noLines.slice();
   let flaw: SipFlaw | undefined;
   let at = from;
   while (at < head.length) {
     if (lines.length >= sipLimits.headerCountMax * stride) return undefined;
     const end = scanLine(head, at);
     flaw ??= lineFlaw;
-    flaw ??= pushLine(head, at, end, lines);
+    flaw ??= pushLine(head, at, end, lines, firstLines);
     at = end + 2;
   }
-  return { flaw, lines };
+  return { flaw, lines, firstLines };
 }
 
 /** Set by {@link scanLine}: what it met on its way. Kept outside so that a line costs no object. */
@@ -334,7 +346,13 @@ function scanLine(head: string, from: number): number {
   return head.length - 2;
 }
 
-function pushLine(head: string, start: number, end: number, lines: number[]): SipFlaw | undefined {
+function pushLine(
+  head: string,
+  start: number,
+  end: number,
+  lines: number[],
+  firstLines: number[],
+): SipFlaw | undefined {
   let name = start;
   while (tokenBytes[head.charCodeAt(name)] === 1) name++;
   let colon = name;
@@ -345,7 +363,9 @@ function pushLine(head: string, start: number, end: number, lines: number[]): Si
   while (valueStart < end && isBlank(head.charCodeAt(valueStart))) valueStart++;
   let valueEnd = end;
   while (valueEnd > valueStart && isBlank(head.charCodeAt(valueEnd - 1))) valueEnd--;
-  lines.push(idAt(head, start, name), start, valueStart, valueEnd, end + 2);
+  const id = idAt(head, start, name);
+  if (id !== HeaderId.other && firstLines[id] === -1) firstLines[id] = lines.length / stride;
+  lines.push(id, start, valueStart, valueEnd, end + 2);
   return undefined;
 }
 
@@ -408,7 +428,7 @@ export function tagOf(value: string): string | undefined {
   let at = value.indexOf(';', value.lastIndexOf('>') + 1);
   while (at >= 0) {
     let start = at + 1;
-    while (value.charCodeAt(start) === SP || value.charCodeAt(start) === HT) start++;
+    while (value.charCodeAt(start) <= SP) start++;
     const next = value.indexOf(';', start);
     if (isTagAt(value, start)) {
       const equals = value.indexOf('=', start);

@@ -83,13 +83,10 @@ function uriParameter(parameters: string, name: string): string | undefined {
   for (let at = 0; at >= 0 && at < parameters.length;) {
     const next = parameters.indexOf(';', at + 1);
     const end = next < 0 ? parameters.length : next;
-    const equals = parameters.indexOf('=', at);
-    const nameEnd = equals < 0 || equals > end ? end : equals;
-    if (
-      nameEnd - at - 1 === name.length &&
-      parameters.slice(at + 1, nameEnd).toLowerCase() === name
-    ) {
-      return nameEnd === end ? '' : parameters.slice(nameEnd + 1, end);
+    const nameEnd = at + 1 + name.length;
+    if (nameEnd <= end && parameters.slice(at + 1, nameEnd).toLowerCase() === name) {
+      if (nameEnd === end) return '';
+      if (parameters[nameEnd] === '=') return parameters.slice(nameEnd + 1, end);
     }
     at = next;
   }

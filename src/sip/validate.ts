@@ -147,7 +147,7 @@ function checkLength(message: SipMessage): Refusal | undefined {
 function checkMaxForwards(message: SipMessage): Refusal | undefined {
   const line = message.line(HeaderId.maxForwards);
   if (line < 0) return undefined;
-  const hops = decimal(message.latin1(line), 3);
+  const hops = decimal(message.latin1(line), 10);
   if (hops < 0 || hops > 255) return bad('max-forwards', 'malformed Max-Forwards');
   if (hops === 0) return { status: 483, reason: 'Too Many Hops', cause: 'max-forwards' };
   return undefined;

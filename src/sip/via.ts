@@ -55,7 +55,7 @@ export function readVia(head: string, start: number, lineEnd: number): Via | und
     branch: viaParameter(parameters, 'branch'),
     received: viaParameter(parameters, 'received'),
     rport,
-    rportNameEnd: rport === '' ? parametersStart + endOfBareRport(parameters) : -1,
+    rportNameEnd: rport === '' ? endOfBareRport(parameters, parametersStart) : -1,
     parameters,
     parametersStart,
   };
@@ -106,20 +106,24 @@ function valueAfter(text: string, after: number, end: number): string | undefine
   return rest.startsWith('=') ? rest.slice(1).trim() : undefined;
 }
 
-/** Offset behind the name of an `rport` without value. */
-function endOfBareRport(parameters: string): number {
-  const match = /;[ \t]*rport(?=[ \t]*(?:;|$))/i.exec(parameters);
-  return match === null ? parameters.length : match.index + match[0].length;
+/** Offset behind the name of an `rport` without value; -1: it has an `=`. */
+function endOfBareRport(parameters: string, offset: number): number {
+  const match = /;\s*rport(?=\s*(?:;|$))/i.exec(parameters);
+  return match === null ? -1 : offset + match.index + match[0].length;
 }
 
 /** End of the first value of a Via line: a comma outside quotes, or the line's end. */
 function endOfValue(head: string, start: number, lineEnd: number): number {
-  let comma = head.indexOf(',', start);
+  const comma = head.indexOf(',', start);
   if (comma < 0 || comma >= lineEnd) return lineEnd;
   const quote = head.indexOf('"', start);
-  if (quote >= 0 && quote < comma) {
-    const close = head.indexOf('"', quote + 1);
-    comma = close < 0 ? -1 : head.indexOf(',', close);
+  if (quote < 0 || quote > comma) return comma;
+  let quoted = false;
+  for (let at = quote; at < lineEnd; at++) {
+    const character = head[at];
+    if (quoted && character === '\\') at++;
+    else if (character === '"') quoted = !quoted;
+    else if (character === ',' && !quoted) return at;
   }
-  return comma < 0 || comma >= lineEnd ? lineEnd : comma;
+  return lineEnd;
 }

@@ -78,4 +78,24 @@ describe('StreamFramer', () => {
       assert.deepEqual(framer.push(messages[0]!), []);
     }
   });
+
+  it('agrees with the parser on a folded length', () => {
+    const text = request({ body: 'abcd' }).toString();
+    const folded = Buffer.from(text.replace('Content-Length: 4', 'Content-Length:\r\n\t4\r\n '));
+    const frames = new StreamFramer().push(Buffer.concat([folded, messages[1]!]));
+    assert.deepEqual(described(frames), [
+      folded.toString('latin1'),
+      messages[1]!.toString('latin1'),
+    ]);
+    const [split] = new StreamFramer().push(
+      Buffer.from(text.replace('Content-Length: 4', 'Content-Length: 1\r\n 4')),
+    );
+    assert.ok(split?.kind === 'fault' && split.cause === 'content-length');
+  });
+
+  it('reads no length out of the continuation of another field', () => {
+    const text = request({ body: 'abcd' }).toString();
+    const bytes = Buffer.from(text.replace('CSeq', 'Subject: x\r\n Content-Length: 9\r\nCSeq'));
+    assert.equal(described(new StreamFramer().push(bytes))[0], bytes.toString('latin1'));
+  });
 });
