@@ -4,12 +4,13 @@ import type { Key } from './key.ts';
 import type { Stamp } from './stamp.ts';
 import type { ClusterView } from './view.ts';
 
-/** Who may serve a request, best first, and why the first one was chosen. */
+/** Who should serve a request, and why. */
 export interface Located {
+  readonly kind: 'located';
   readonly keyDigest: string;
   readonly reason: RoutingReason;
-  /** Empty: there is no instance at all. */
-  readonly candidates: readonly string[];
+  /** Undefined: there is no instance at all. */
+  readonly instance: string | undefined;
 }
 
 /**
@@ -20,17 +21,28 @@ export interface Located {
  */
 export function locateStamped(stamp: Stamp, view: ClusterView, keepsDisabled: boolean): Located {
   const instance = view.instances.get(stamp.beroute);
-  const successors = view.ring.successors(stamp.bekey, pipelineLimits.candidatesMax);
+  const keyDigest = stamp.bekey;
   if (instance === undefined || (instance.status === 'disabled' && !keepsDisabled)) {
-    const others = successors.filter((name) => name !== stamp.beroute);
-    return { keyDigest: stamp.bekey, reason: 'stamp-key', candidates: others };
+    return {
+      kind: 'located',
+      keyDigest,
+      reason: 'stamp-key',
+      instance: view.ring.owner(keyDigest),
+    };
   }
-  const candidates = [stamp.beroute, ...successors.filter((name) => name !== stamp.beroute)];
-  return { keyDigest: stamp.bekey, reason: 'stamp', candidates };
+  return { kind: 'located', keyDigest, reason: 'stamp', instance: stamp.beroute };
 }
 
-/** The owner of the key on the ring and its successors. */
+/** The owner of the key on the ring. */
 export function locateKey(key: Key, view: ClusterView): Located {
-  const candidates = view.ring.successors(key.digest, pipelineLimits.candidatesMax);
-  return { keyDigest: key.digest, reason: key.reason, candidates };
+  const instance = view.ring.owner(key.digest);
+  return { kind: 'located', keyDigest: key.digest, reason: key.reason, instance };
+}
+
+/** Who serves in place of an instance that cannot be reached now: the next ones on the ring. */
+export function successorsOf(located: Located, view: ClusterView): readonly string[] {
+  const successors = view.ring.successors(located.keyDigest, pipelineLimits.candidatesMax);
+  return successors
+    .filter((name) => name !== located.instance)
+    .slice(0, pipelineLimits.candidatesMax - 1);
 }

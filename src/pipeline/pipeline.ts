@@ -12,7 +12,7 @@ import type { Arrival, SipNames } from './arrival.ts';
 import type { Counters } from './counters.ts';
 import type { Envelope } from './envelope.ts';
 import type { KeyDeriver, PendingKey } from './key.ts';
-import { locateKey, locateStamped, type Located } from './locate.ts';
+import { locateKey, locateStamped, successorsOf, type Located } from './locate.ts';
 import { recognise, type Recognised } from './recognise.ts';
 import { popOwnVia, readReturnPath, type ResponseTarget } from './return-response.ts';
 import { rewriteRequest } from './rewrite.ts';
@@ -106,8 +106,8 @@ export class Pipeline {
         return this.#answer(message, arrival, badStamp);
     }
     const located = this.#locate(message, recognised);
-    if ('number' in located) return this.#await(located, message, arrival, numbersAwaited);
-    if (this.#deliverToOne(message, arrival, recognised, located)) return;
+    if (located.kind === 'pending') return this.#await(located, message, arrival, numbersAwaited);
+    if (this.#deliver(message, arrival, recognised, located)) return;
     this.#answer(message, arrival, noInstance);
   }
 
@@ -122,46 +122,56 @@ export class Pipeline {
     return key.kind === 'pending' ? key : locateKey(key, view);
   }
 
-  /** The first candidate that takes the message; each gets bytes of its own. */
-  #deliverToOne(
+  /** To the instance, or the first of its successors that takes the message. */
+  #deliver(
     message: SipMessage,
     arrival: Arrival,
     recognised: Recognised,
     located: Located,
   ): boolean {
-    const { names, stamper, counters, ports } = this.#options;
+    const { instance } = located;
+    if (instance === undefined) return false;
+    if (this.#deliverTo(instance, message, arrival, recognised, located)) return true;
+    return successorsOf(located, this.#options.view()).some((successor) => {
+      this.#options.counters.count('sip_failovers', located.reason);
+      return this.#deliverTo(successor, message, arrival, recognised, located);
+    });
+  }
+
+  #deliverTo(
+    name: string,
+    message: SipMessage,
+    arrival: Arrival,
+    recognised: Recognised,
+    located: Located,
+  ): boolean {
+    const { names, stamper, ports } = this.#options;
     const { instances, ring } = this.#options.view();
+    const instance = instances.get(name);
     const via = message.topVia;
-    if (via === undefined) return false;
-    for (const name of located.candidates) {
-      const instance = instances.get(name);
-      if (instance === undefined) continue;
-      const stamp = { bekey: located.keyDigest, beroute: name };
-      const final = rewriteRequest(
-        message,
-        via,
-        arrival,
-        recognised,
-        stamp,
-        instance,
-        names,
-        stamper,
-      );
-      const envelope: Envelope = {
-        keyDigest: located.keyDigest,
-        instance: name,
-        reason: located.reason,
-        ringVersion: ring.version,
-        ingressPeer: names.self,
-        hop: name === names.self ? 0 : 1,
-      };
-      if (ports.deliver(final, envelope)) {
-        counters.count('sip_requests', located.reason);
-        return true;
-      }
-      counters.count('sip_failovers', located.reason);
-    }
-    return false;
+    if (instance === undefined || via === undefined) return false;
+    const { keyDigest, reason } = located;
+    const stamp = { bekey: keyDigest, beroute: name };
+    const final = rewriteRequest(
+      message,
+      via,
+      arrival,
+      recognised,
+      stamp,
+      instance,
+      names,
+      stamper,
+    );
+    const isDelivered = ports.deliver(final, {
+      keyDigest,
+      instance: name,
+      reason,
+      ringVersion: ring.version,
+      ingressPeer: names.self,
+      hop: name === names.self ? 0 : 1,
+    });
+    if (isDelivered) this.#options.counters.count('sip_requests', reason);
+    return isDelivered;
   }
 
   /** Goes where our Via says: on to the flow's holder, or out on the flow. */

@@ -19,5 +19,5 @@ export function sha256Of16(data: string | Uint8Array): string {
 
 /** The 32 bytes of SHA-256, one to one as characters. */
 export function sha256Latin1(data: Uint8Array): string {
-  return hash('sha256', data, 'latin1');
+  return hash('sha256', data, 'binary');
 }

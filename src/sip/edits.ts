@@ -1,24 +1,37 @@
+/** What edits need of a message: {@link SipMessage} has it. */
+export interface Editable {
+  readonly bytes: Buffer;
+  /** The beginning of `bytes`, one to one as characters; edits stay within it. */
+  readonly head: string;
+}
+
+interface Splice {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
 /**
- * Changes to a message, recorded against its original bytes and applied in one copy. Ranges must
- * not overlap; insertions at one place keep the order in which they were recorded.
+ * Changes to a message's head, recorded against its original offsets and applied in one copy. Ranges
+ * must not overlap; insertions at one place keep the order in which they were recorded.
  */
 export class Edits {
-  readonly #bytes: Buffer;
+  readonly #message: Editable;
   /** Sorted by start. Texts are latin1: bytes one to one as characters. */
   readonly #splices: Splice[] = [];
-  #growth = 0;
 
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
+  constructor(message: Editable) {
+    this.#message = message;
   }
 
   /** Replaces `start`..`end` by latin1 text; equal offsets insert, empty text removes. */
   replace(start: number, end: number, text: string): void {
     const splices = this.#splices;
+    const splice = { start, end, text };
     let at = splices.length;
     while (at > 0 && splices[at - 1]!.start > start) at--;
-    splices.splice(at, 0, { start, end, text });
-    this.#growth += text.length - (end - start);
+    if (at === splices.length) splices.push(splice);
+    else splices.splice(at, 0, splice);
   }
 
   insert(at: number, text: string): void {
@@ -29,24 +42,19 @@ export class Edits {
     this.replace(start, end, '');
   }
 
-  /** The edited message, from offset `from` of the original on. */
-  toBuffer(from = 0): Buffer {
-    const bytes = this.#bytes;
-    const result = Buffer.allocUnsafe(bytes.length - from + this.#growth);
-    let read = from;
-    let written = 0;
-    for (const { start, end, text } of this.#splices) {
-      written += bytes.copy(result, written, read, start);
-      written += result.write(text, written, 'latin1');
-      read = end;
+  /** The edited message; its head is joined as text, so that it costs one write. */
+  toBuffer(): Buffer {
+    const { bytes, head } = this.#message;
+    let text = '';
+    let read = 0;
+    for (const splice of this.#splices) {
+      text += head.slice(read, splice.start) + splice.text;
+      read = splice.end;
     }
-    bytes.copy(result, written, read);
+    text += head.slice(read);
+    const result = Buffer.allocUnsafe(text.length + bytes.length - head.length);
+    result.write(text, 0, 'latin1');
+    bytes.copy(result, text.length, head.length);
     return result;
   }
-}
-
-interface Splice {
-  readonly start: number;
-  readonly end: number;
-  readonly text: string;
 }

@@ -10,3 +10,16 @@ export function numericLookup(address: string, ...rest: unknown[]): void {
   const callback = rest.at(-1) as LookupCallback;
   callback(null, address, isIPv6(address) ? 6 : 4);
 }
+
+const mappedPrefix = '::ffff:';
+
+/** An IPv4 address as such, where a socket on both families gives it as an IPv6 one. */
+export function plainAddress(address: string): string {
+  const isMapped = address.startsWith(mappedPrefix) && address.includes('.');
+  return isMapped ? address.slice(mappedPrefix.length) : address;
+}
+
+/** The inverse, for an IPv6 socket that sends to an IPv4 address. */
+export function mappedAddress(address: string): string {
+  return address.includes(':') ? address : mappedPrefix + address;
+}

@@ -85,9 +85,10 @@ export class SipListeners {
 
   #udpFor(address: string): UdpListener | undefined {
     const isV6 = address.includes(':');
-    const fitting = this.#bound.find(
-      (listener) => listener.transport === 'udp' && listener.address.includes(':') === isV6,
-    );
+    const udp = this.#bound.filter((listener) => listener.transport === 'udp');
+    // A socket on all IPv6 addresses reaches IPv4 ones, too.
+    const fitting =
+      udp.find((listener) => listener.address.includes(':') === isV6) ?? (isV6 ? undefined : udp[0]);
     return fitting === undefined ? undefined : this.#udp.get(fitting.flow);
   }
 }

@@ -13,6 +13,9 @@ export interface StreamConnectionOptions {
 
 const pong = Buffer.from('\r\n');
 
+/** A lone CRLF, which some clients send to keep a connection alive, begins no message. */
+const lineBreakBytes = 2;
+
 /** One TCP connection that carries SIP: cuts messages, answers keep-alives, bounds what waits. */
 export class StreamConnection {
   readonly #options: StreamConnectionOptions;
@@ -20,6 +23,8 @@ export class StreamConnection {
   #activeMs: number;
   /** When the message that is not complete yet began. */
   #partialSinceMs: number | undefined;
+  /** Our side has ended; the next sweep does not wait for the other side any more. */
+  #isEnding = false;
 
   constructor(options: StreamConnectionOptions) {
     this.#options = options;
@@ -31,10 +36,16 @@ export class StreamConnection {
     socket.on('close', closed);
   }
 
+  /** Whether it takes messages still. */
+  get isOpen(): boolean {
+    const { socket } = this.#options;
+    return !this.#isEnding && !socket.destroyed && socket.writable;
+  }
+
   /** False: the connection is gone or its backlog is full, in which case it is cut off. */
   send(message: Buffer): boolean {
     const { socket, counters } = this.#options;
-    if (socket.destroyed || !socket.writable) return false;
+    if (!this.isOpen) return false;
     if (socket.writableLength + message.length > sipSocketLimits.connectionBacklogBytesMax) {
       counters.count('sip_connections_lost', 'slow-reader');
       socket.destroy();
@@ -48,13 +59,14 @@ export class StreamConnection {
   /** Closes what has been idle or in the middle of a message for too long. */
   sweep(nowMs: number): void {
     const { socket, counters } = this.#options;
+    if (this.#isEnding) return this.close();
     const partialMs = this.#partialSinceMs === undefined ? 0 : nowMs - this.#partialSinceMs;
     if (partialMs > sipSocketLimits.partialMessageMs) {
       counters.count('sip_connections_lost', 'partial-message');
       socket.destroy();
     } else if (nowMs - this.#activeMs > sipSocketLimits.connectionIdleMs) {
       counters.count('sip_connections_lost', 'idle');
-      socket.end();
+      this.#end();
     }
   }
 
@@ -64,13 +76,16 @@ export class StreamConnection {
 
   #take(chunk: Buffer): void {
     this.#activeMs = this.#options.now();
-    for (const frame of this.#framer.push(chunk)) this.#handle(frame);
-    if (this.#framer.pendingBytes === 0) this.#partialSinceMs = undefined;
+    const frames = this.#framer.push(chunk);
+    // What is left after a whole frame began with this chunk.
+    if (frames.length > 0) this.#partialSinceMs = undefined;
+    if (this.#framer.pendingBytes <= lineBreakBytes) this.#partialSinceMs = undefined;
     else this.#partialSinceMs ??= this.#activeMs;
+    for (const frame of frames) this.#handle(frame);
   }
 
   #handle(frame: StreamFrame): void {
-    const { socket, counters, receive } = this.#options;
+    const { counters, receive } = this.#options;
     switch (frame.kind) {
       case 'message':
         counters.count('sip_received', 'tcp');
@@ -83,7 +98,12 @@ export class StreamConnection {
         counters.count('sip_drops', frame.cause);
         // The head may still tell whom to answer; what follows it cannot be cut any more.
         if (frame.cause !== 'header-too-large') receive(frame.bytes);
-        socket.end();
+        this.#end();
     }
+  }
+
+  #end(): void {
+    this.#isEnding = true;
+    this.#options.socket.end();
   }
 }

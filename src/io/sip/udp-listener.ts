@@ -4,7 +4,7 @@ import { isIPv6 } from 'node:net';
 import { sipSocketLimits } from '../../config/defaults.ts';
 import type { Arrival } from '../../pipeline/arrival.ts';
 import type { Counters } from '../../pipeline/counters.ts';
-import { numericLookup } from './numeric-lookup.ts';
+import { mappedAddress, numericLookup, plainAddress } from './numeric-lookup.ts';
 
 export interface UdpListenerOptions {
   readonly address: string;
@@ -20,14 +20,16 @@ export interface UdpListenerOptions {
 export class UdpListener {
   readonly #options: UdpListenerOptions;
   readonly #socket: Socket;
+  readonly #isV6: boolean;
   readonly #sent = (error: Error | null): void => {
     if (error !== null) this.#options.counters.count('sip_send_failures', 'udp');
   };
 
   constructor(options: UdpListenerOptions) {
     this.#options = options;
+    this.#isV6 = isIPv6(options.address);
     this.#socket = createSocket({
-      type: isIPv6(options.address) ? 'udp6' : 'udp4',
+      type: this.#isV6 ? 'udp6' : 'udp4',
       lookup: numericLookup,
       recvBufferSize: sipSocketLimits.udpReceiveBufferBytes,
       sendBufferSize: sipSocketLimits.udpSendBufferBytes,
@@ -40,10 +42,17 @@ export class UdpListener {
     // The numeric lookup answers at once, so the event comes before `bind` returns.
     const listening = once(this.#socket, 'listening');
     this.#socket.bind(port, address);
-    await listening;
+    try {
+      await listening;
+    } catch (error) {
+      this.#socket.close();
+      throw error;
+    }
+    const received = counters.counter('sip_received', 'udp');
     this.#socket.on('message', (message, source) => {
-      counters.count('sip_received', 'udp');
-      receive(message, { transport: 'UDP', address: source.address, port: source.port, flow });
+      received.value++;
+      const address = this.#isV6 ? plainAddress(source.address) : source.address;
+      receive(message, { transport: 'UDP', address, port: source.port, flow });
     });
     this.#socket.on('error', () => counters.count('sip_send_failures', 'udp-socket'));
   }
@@ -53,7 +62,7 @@ export class UdpListener {
   }
 
   send(message: Buffer, port: number, address: string): void {
-    this.#socket.send(message, port, address, this.#sent);
+    this.#socket.send(message, port, this.#isV6 ? mappedAddress(address) : address, this.#sent);
   }
 
   stop(): Promise<void> {
