@@ -446,6 +446,12 @@ export const sipSocketLimits = {
   sweepIntervalMs: 5_000,
   /** Time for dialling a client or an upstream application. */
   connectTimeoutMs: 4_000,
+  /** Clients dialled at one time by one TCP listener, because their connection was gone. */
+  dialsMax: 256,
+  /** Responses that wait for one such dial. */
+  messagesPerDialMax: 64,
+  /** What a datagram can hold (RFC 768: 65,535 with the headers of IPv4 and UDP). */
+  datagramBytesMax: 65_507,
 } as const;
 
 export const upstreamLimits = {

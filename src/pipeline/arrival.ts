@@ -33,12 +33,22 @@ export function sipNames(
   listeners: readonly string[],
 ): SipNames {
   const own = new Set<string>();
-  for (const name of [...listeners, ...aliases, publicAddress ?? '']) {
-    const lower = name.toLowerCase();
+  for (const name of [
+    ...listeners,
+    ...aliases,
+    ...(publicAddress === undefined ? [] : [publicAddress]),
+  ]) {
+    const lower = bracketed(name.toLowerCase());
     own.add(lower);
     if (!/:\d+$/.test(lower)) own.add(`${lower}:5060`);
   }
   return { self, publicAddress: publicAddress ?? listeners[0] ?? '', own };
+}
+
+/** As URIs write it: an IPv6 address stands in brackets. */
+function bracketed(host: string): string {
+  const isBareV6 = !host.startsWith('[') && host.indexOf(':') !== host.lastIndexOf(':');
+  return isBareV6 ? `[${host}]` : host;
 }
 
 /** Whether a URI's `host` or `host:port` is one of ours; without a port 5060 is meant. */

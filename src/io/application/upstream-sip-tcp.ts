@@ -30,6 +30,8 @@ export class UpstreamSipTcp implements UpstreamSip {
   deliver(message: Buffer): boolean {
     const { now, counters } = this.#options;
     if (now() < this.#unreachableUntilMs) return false;
+    // A connection that the server has ended takes nothing more, though it is not closed yet.
+    if (this.#socket?.writable === false) this.#socket = undefined;
     const socket = (this.#socket ??= this.#dial());
     if (socket.connecting) {
       if (this.#waiting.length >= upstreamLimits.waitingMessagesMax) return false;
@@ -62,7 +64,8 @@ export class UpstreamSipTcp implements UpstreamSip {
     socket.on('data', (chunk: Buffer) => {
       for (const frame of framer.push(chunk)) {
         if (frame.kind === 'message') takeFromUpstream(frame.bytes, this.#options);
-        else if (frame.kind === 'fault') {
+        else if (frame.kind === 'ping') socket.write('\r\n');
+        else {
           counters.count('application_failures', `tcp-${frame.cause}`);
           socket.destroy();
         }
@@ -75,7 +78,9 @@ export class UpstreamSipTcp implements UpstreamSip {
 
   /** What waited gets its answer now; the next request dials again, after a pause if nobody was there. */
   #closed(socket: Socket): void {
-    if (this.#socket === socket) this.#socket = undefined;
+    // Its successor, dialled meanwhile, takes over what waits.
+    if (this.#socket !== socket) return;
+    this.#socket = undefined;
     const lost = this.#waiting.splice(0);
     if (lost.length > 0)
       this.#unreachableUntilMs = this.#options.now() + upstreamLimits.unreachableMs;

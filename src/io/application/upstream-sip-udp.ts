@@ -15,6 +15,10 @@ export class UpstreamSipUdp implements UpstreamSip {
   #unreachableUntilMs = 0;
   readonly #failed = (error: Error | null): void => {
     if (error === null) return;
+    // Only what says that nobody is there may turn the next requests away.
+    if ('code' in error && error.code === 'EMSGSIZE') {
+      return this.#options.counters.count('application_failures', 'udp-too-large');
+    }
     this.#options.counters.count('application_failures', 'udp-unreachable');
     this.#unreachableUntilMs = this.#options.now() + upstreamLimits.unreachableMs;
   };
@@ -47,6 +51,11 @@ export class UpstreamSipUdp implements UpstreamSip {
     if (this.#unreachableUntilMs !== 0) {
       if (this.#options.now() < this.#unreachableUntilMs) return false;
       this.#unreachableUntilMs = 0;
+    }
+    if (message.length > sipSocketLimits.datagramBytesMax) {
+      this.#options.counters.count('application_failures', 'udp-too-large');
+      this.#options.refused(message);
+      return true;
     }
     this.#socket.send(message, this.#failed);
     return true;

@@ -88,7 +88,8 @@ export class SipListeners {
     const udp = this.#bound.filter((listener) => listener.transport === 'udp');
     // A socket on all IPv6 addresses reaches IPv4 ones, too.
     const fitting =
-      udp.find((listener) => listener.address.includes(':') === isV6) ?? (isV6 ? undefined : udp[0]);
+      udp.find((listener) => listener.address.includes(':') === isV6) ??
+      (isV6 ? undefined : udp[0]);
     return fitting === undefined ? undefined : this.#udp.get(fitting.flow);
   }
 }
