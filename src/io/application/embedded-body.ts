@@ -4,6 +4,8 @@ import { applicationLimits } from '../../config/defaults.ts';
 export interface BodySource {
   pause(): void;
   resume(): void;
+  /** The module reads for the first time. */
+  wanted(): void;
 }
 
 /**
@@ -15,6 +17,7 @@ export class EmbeddedBody implements AsyncIterable<Uint8Array> {
   readonly #chunks: Uint8Array[] = [];
   #bytesWaiting = 0;
   #isPaused = false;
+  #isWanted = false;
   #state: 'open' | 'ended' | 'failed' | 'discarded' = 'open';
   #failure: Error | undefined;
   #wakeReader: (() => void) | undefined;
@@ -80,6 +83,10 @@ export class EmbeddedBody implements AsyncIterable<Uint8Array> {
   }
 
   async #next(): Promise<IteratorResult<Uint8Array>> {
+    if (!this.#isWanted) {
+      this.#isWanted = true;
+      this.#source.wanted();
+    }
     while (this.#chunks.length === 0 && this.#state === 'open') {
       await new Promise<void>((resolve) => {
         this.#wakeReader = resolve;

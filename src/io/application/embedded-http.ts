@@ -60,7 +60,11 @@ export class EmbeddedExchange implements RequestReceiver {
     this.#request = request;
     this.#response = response;
     this.#events = events;
-    this.#body = new EmbeddedBody(response);
+    this.#body = new EmbeddedBody({
+      pause: () => response.pause(),
+      resume: () => response.resume(),
+      wanted: () => this.#continueRequest(),
+    });
     // Later in this turn: the asker must have its handle before the first answer.
     void Promise.resolve().then(() => this.#serve(handler));
   }
@@ -92,6 +96,21 @@ export class EmbeddedExchange implements RequestReceiver {
   /** Ends the exchange from this side. */
   break(): void {
     this.#giveUp('broken');
+  }
+
+  /** RFC 9110 section 10.1.1: a client that asked first is told to go on when the body is read. */
+  #continueRequest(): void {
+    const isAsked = this.#request.headers.some(
+      ([name, value]) =>
+        name.toLowerCase() === 'expect' && value.trim().toLowerCase() === '100-continue',
+    );
+    if (!isAsked || this.#state !== 'waiting') return;
+    this.#response.head({
+      status: 100,
+      reason: 'Continue',
+      headers: [],
+      framing: { kind: 'none' },
+    });
   }
 
   async #serve(handler: HttpHandler | undefined): Promise<void> {

@@ -166,8 +166,8 @@ export class HttpClient implements ResponseReceiver {
 
 /** A host on virtual time whose responses are collected. */
 export class HostBench {
-  readonly time = new VirtualTime();
-  readonly counters = new Counters();
+  readonly time: VirtualTime = new VirtualTime();
+  readonly counters: Counters = new Counters();
   readonly logs: string[] = [];
   readonly bytes: Buffer[] = [];
   readonly host: EmbeddedApplicationHost;

@@ -89,6 +89,33 @@ describe('an HTTP exchange with an embedded application', () => {
     assert.equal(client.text, 'echo one two');
   });
 
+  it('tells a client that asked first to go on, when the module reads and not before', async () => {
+    const bench = await serving(async ({ target, body }) => ({
+      status: 200,
+      body: target === '/read' ? await textOf(body) : 'unread',
+    }));
+    const expecting: [string, string][] = [['Expect', '100-Continue']];
+    const { client, sender } = bench.open('POST', '/read', expecting);
+    await settled();
+    assert.deepEqual(
+      client.heads.map(({ status }) => status),
+      [100],
+    );
+    sender.data(Buffer.from('body'));
+    sender.end([]);
+    await client.over;
+    assert.equal(client.text, 'body');
+    for (const [target, headers] of [
+      ['/skip', expecting],
+      ['/read', []],
+    ] as const) {
+      const other = bench.open('POST', target, headers);
+      other.sender.end([]);
+      await other.client.over;
+      assert.equal(other.client.heads.length, 1, target);
+    }
+  });
+
   it('sends no body to HEAD, but its length, and frees a stream that nobody reads', async () => {
     let isFreed = false;
     const stream = {
