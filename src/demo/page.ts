@@ -11,8 +11,8 @@ export interface ConferenceView {
 }
 
 const style = `
-:root { color-scheme: light dark; --line: #8884; --soft: #888; --accent: #0a7d6c; }
-@media (prefers-color-scheme: dark) { :root { --accent: #4fd1bd; } }
+:root { color-scheme: light dark; --line: #8884; --soft: #666; --accent: #0a7d6c; }
+@media (prefers-color-scheme: dark) { :root { --soft: #a6a6a6; --accent: #4fd1bd; } }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1.25rem; }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; }
 .instance { color: var(--accent); font-weight: 600; }
@@ -24,6 +24,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .45rem .75rem .45rem 0; border-bottom: 1px solid var(--line);
   overflow-wrap: anywhere; vertical-align: top; }
 th { color: var(--soft); font-weight: 500; }
+time { white-space: nowrap; }
 input, button { font: inherit; padding: .35rem .6rem; }
 `;
 
@@ -31,7 +32,7 @@ input, button { font: inherit; padding: .35rem .6rem; }
 export function conferencePage(view: ConferenceView): string {
   const rows = view.participants.map(
     ({ from, callId, since }) =>
-      `<tr><td>${escape(from)}</td><td>${escape(callId)}</td><td>${escape(since)}</td></tr>`,
+      `<tr><td>${escape(withoutTag(from))}</td><td>${escape(callId)}</td><td>${time(since)}</td></tr>`,
   );
   const participants =
     rows.length === 0
@@ -61,6 +62,16 @@ export function indexPage(instance: string): string {
 <button>Enter</button></form>
 <p class="soft">Call any user by SIP with header <code>ConferenceName: 42</code>, and you meet here.</p>`,
   );
+}
+
+/** A From as a reader wants it: who calls, not which dialog. */
+function withoutTag(from: string): string {
+  return from.replace(/;\s*tag=[^;>"]*$/i, '').trimEnd();
+}
+
+/** The time of day of an ISO 8601 time, which stays in the markup as a whole. */
+function time(since: string): string {
+  return `<time datetime="${escape(since)}">${escape(since.slice(11, 19))} UTC</time>`;
 }
 
 /** Makes text safe between tags and in quoted attributes. */
