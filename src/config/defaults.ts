@@ -31,6 +31,9 @@ export const sipLimits = {
   bodyBytesMax: 65_536,
   /** Header fields of one message. */
   headerCountMax: 512,
+  /** What the ingress peer may add to both on the way: its Via, Record-Route and a few parameters. */
+  ownHeaderBytesMax: 4_096,
+  ownHeaderCountMax: 8,
   /** Longest Request-URI; above it 414. */
   uriBytesMax: 8_192,
 } as const;

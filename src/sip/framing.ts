@@ -4,6 +4,9 @@ const CR = 13;
 const LF = 10;
 const headEnd = Buffer.from('\r\n\r\n');
 
+/** As much as a message of another peer may hold; requests of clients are refused below this. */
+const headBytesMax = sipLimits.headerBytesMax + sipLimits.ownHeaderBytesMax;
+
 /** What a stream gave: a whole message, a keep-alive to be answered, or a fault that ends it. */
 export type StreamFrame =
   | { readonly kind: 'message'; readonly bytes: Buffer }
@@ -78,7 +81,7 @@ export class StreamFramer {
     const end = bytes.indexOf(headEnd, Math.max(0, this.#scanned - 3));
     this.#scanned = bytes.length;
     const headBytes = end < 0 ? bytes.length : end + 4;
-    if (headBytes > sipLimits.headerBytesMax) return this.#fault('header-too-large', headBytes);
+    if (headBytes > headBytesMax) return this.#fault('header-too-large', headBytes);
     if (end < 0) return undefined;
     const length = contentLength(bytes.toString('latin1', 0, headBytes));
     if (length < 0) return this.#fault('content-length', headBytes);

@@ -240,6 +240,10 @@ const noLines: readonly number[] = Object.values(HeaderId).map(() => -1);
 
 const headEnd = Buffer.from('\r\n\r\n');
 
+/** Messages of other peers hold what their ingress peer added; requests of clients are refused below this. */
+const headBytesMax = sipLimits.headerBytesMax + sipLimits.ownHeaderBytesMax;
+const headerLinesMax = sipLimits.headerCountMax + sipLimits.ownHeaderCountMax;
+
 /**
  * Indexes one whole message (a datagram, or what {@link StreamFramer} cut). Structure only: what a
  * request must have is checked by `validateRequest`.
@@ -255,7 +259,7 @@ export function parseSipMessage(bytes: Buffer): SipParseResult {
   if (start >= bytes.length) return { ok: false, fault: 'empty' };
   const end = bytes.indexOf(headEnd, start);
   const headBytes = (end < 0 ? bytes.length : end) - start;
-  if (headBytes > sipLimits.headerBytesMax) return { ok: false, fault: 'header-too-large' };
+  if (headBytes > headBytesMax) return { ok: false, fault: 'header-too-large' };
   if (end < 0) return { ok: false, fault: 'header-not-ended' };
   const head = bytes.toString('latin1', 0, end + 2);
   const startLine = readStartLine(head, start);
@@ -315,7 +319,7 @@ function indexHeaders(head: string, from: number): HeaderIndex | undefined {
   let flaw: SipFlaw | undefined;
   let at = from;
   while (at < head.length) {
-    if (lines.length >= sipLimits.headerCountMax * stride) return undefined;
+    if (lines.length >= headerLinesMax * stride) return undefined;
     const end = scanLine(head, at);
     flaw ??= lineFlaw;
     flaw ??= pushLine(head, at, end, lines, firstLines);
@@ -364,7 +368,7 @@ function pushLine(
   let valueEnd = end;
   while (valueEnd > valueStart && isBlank(head.charCodeAt(valueEnd - 1))) valueEnd--;
   const id = idAt(head, start, name);
-  if (id !== HeaderId.other && firstLines[id] === -1) firstLines[id] = lines.length / stride;
+  if (firstLines[id] === -1) firstLines[id] = lines.length / stride;
   lines.push(id, start, valueStart, valueEnd, end + 2);
   return undefined;
 }

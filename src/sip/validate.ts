@@ -32,6 +32,7 @@ const single: readonly (readonly [id: HeaderId, name: string])[] = [
  */
 export function validateRequest(message: SipMessage): Refusal | undefined {
   return (
+    checkSize(message) ??
     checkSyntax(message) ??
     checkFields(message) ??
     checkCseq(message) ??
@@ -57,6 +58,14 @@ export function isBadResponse(message: SipMessage): boolean {
 
 function bad(cause: string, what: string): Refusal {
   return { status: 400, reason: `Bad Request - ${what}`, cause };
+}
+
+function checkSize(message: SipMessage): Refusal | undefined {
+  const isTooLarge =
+    message.head.length > sipLimits.headerBytesMax || message.lineCount > sipLimits.headerCountMax;
+  return isTooLarge
+    ? { status: 513, reason: 'Message Too Large', cause: 'header-too-large' }
+    : undefined;
 }
 
 function checkSyntax(message: SipMessage): Refusal | undefined {

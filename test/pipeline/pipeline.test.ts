@@ -454,6 +454,16 @@ describe('Pipeline, refusals', () => {
       (text) => text.replace('CSeq', 'Proxy-Require: a, b\r\nCSeq'),
       420,
     ],
+    [
+      'a header that is too large',
+      (text) => text.replace('CSeq', `X: ${'y'.repeat(65_536)}\r\nCSeq`),
+      513,
+    ],
+    [
+      'too many header fields',
+      (text) => text.replace('CSeq', `${'X: y\r\n'.repeat(512)}CSeq`),
+      513,
+    ],
     ['no hops left', (text) => text.replace('Max-Forwards: 70', 'Max-Forwards: 0'), 483],
     ['another version', (text) => text.replace(' SIP/2.0\r\n', ' SIP/3.0\r\n'), 505],
   ];

@@ -18,7 +18,10 @@ describe('Digests and signatures', () => {
   });
 
   it('a signature is HMAC-SHA-256 over version, kind, value and scope, cut to 16 bytes', () => {
-    const word = fc.string({ unit: fc.constantFrom(...'abcXYZ019-_.é'), maxLength: 60 });
+    const word = fc.string({
+      unit: fc.constantFrom('a', 'Z', '0', '-', '_', '.', '@', 'é'),
+      maxLength: 60,
+    });
     const secrets = fc.uint8Array({ minLength: 16, maxLength: 100 });
     fc.assert(
       fc.property(secrets, word, word, word, (secret, bekey, beroute, callId) => {

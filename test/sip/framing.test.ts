@@ -69,7 +69,10 @@ describe('StreamFramer', () => {
       ['content-length', `${head}Content-Length: 1\r\nl: 2\r\n\r\n`],
       ['content-length', `${head}Content-Length: -1\r\n\r\n`],
       ['body-too-large', `${head}Content-Length: ${sipLimits.bodyBytesMax + 1}\r\n\r\n`],
-      ['header-too-large', `${head}X: ${'y'.repeat(sipLimits.headerBytesMax)}`],
+      [
+        'header-too-large',
+        `${head}X: ${'y'.repeat(sipLimits.headerBytesMax + sipLimits.ownHeaderBytesMax)}`,
+      ],
     ];
     for (const [cause, text] of cases) {
       const framer = new StreamFramer();

@@ -88,11 +88,17 @@ describe('parseSipMessage', () => {
   });
 
   it('stops at its limits', () => {
-    const many = Array.from({ length: sipLimits.headerCountMax + 1 }, () => 'X: y');
+    const many = Array.from(
+      { length: sipLimits.headerCountMax + sipLimits.ownHeaderCountMax + 1 },
+      () => 'X: y',
+    );
     const crowded = parseSipMessage(sip(['OPTIONS sip:a@b SIP/2.0', ...many]));
     assert.ok(!crowded.ok && crowded.fault === 'too-many-headers');
     const long = parseSipMessage(
-      sip(['OPTIONS sip:a@b SIP/2.0', `X: ${'y'.repeat(sipLimits.headerBytesMax)}`]),
+      sip([
+        'OPTIONS sip:a@b SIP/2.0',
+        `X: ${'y'.repeat(sipLimits.headerBytesMax + sipLimits.ownHeaderBytesMax)}`,
+      ]),
     );
     assert.ok(!long.ok && long.fault === 'header-too-large');
   });
