@@ -66,7 +66,7 @@ export function recognise(message: SipMessage, names: SipNames, stamper: Stamper
   }
   // RFC 3261 section 16.6 step 6: without `lr` the next hop wants itself in the Request-URI.
   removed.push(values[top]!);
-  const current = requestUri ?? message.head.slice(message.uriStart, message.uriEnd);
+  const current = requestUri ?? message.text.slice(message.uriStart, message.uriEnd);
   return { ...read, removed, requestUri: target, appendedRoute: current };
 }
 
@@ -77,7 +77,7 @@ function readTop(values: readonly RouteValue[], top: number): RouteUri | undefin
 
 /** The Request-URI where it is a Record-Route value of ours (RFC 3261 section 16.4). */
 function readStrictUri(message: SipMessage, names: SipNames): RouteUri | undefined {
-  const text = message.head.slice(message.uriStart, message.uriEnd);
+  const text = message.text.slice(message.uriStart, message.uriEnd);
   if (!text.includes(';besig=')) return undefined;
   const uri = readUri(text);
   const isOurs = uri?.isLoose === true && uri.besig !== undefined && isOwn(names, uri.hostPort);

@@ -72,15 +72,15 @@ export function popOwnVia(response: SipMessage): ResponseTarget | undefined {
 
 function nextOnLine(response: SipMessage, line: number, own: Via): Via | undefined {
   let start = own.end + 1;
-  const { head } = response;
-  while (start < response.valueEnd(line) && head.charCodeAt(start) <= 0x20) start++;
-  return readVia(head, start, response.valueEnd(line));
+  const { text } = response;
+  while (start < response.valueEnd(line) && text.charCodeAt(start) <= 0x20) start++;
+  return readVia(text, start, response.valueEnd(line));
 }
 
 function nextLine(response: SipMessage, line: number): Via | undefined {
   const next = response.line(HeaderId.via, line + 1);
   if (next < 0) return undefined;
-  return readVia(response.head, response.valueStart(next), response.valueEnd(next));
+  return readVia(response.text, response.valueStart(next), response.valueEnd(next));
 }
 
 /** `rport` is for datagrams (RFC 3581 section 4): a lost stream is dialled at the port of sent-by. */

@@ -1,4 +1,4 @@
-import { Edits, HeaderId, type SipMessage, type Via } from '../sip/index.ts';
+import { Edits, HeaderId, type RouteValue, type SipMessage, type Via } from '../sip/index.ts';
 import type { Arrival, SipNames } from './arrival.ts';
 import type { Recognised } from './recognise.ts';
 import { stampText, type Stamp, type Stamper } from './stamp.ts';
@@ -84,7 +84,7 @@ function routeBack(
 function branchOf(message: SipMessage, via: Via): string {
   const { callId, cseqNumber } = message;
   const identity = via.branch?.startsWith('z9hG4bK')
-    ? `${via.branch}\n${via.sentBy}\n${callId}\n${cseqNumber}`
+    ? `${via.branch}\n${callId}\n${cseqNumber}`
     : `${via.sentBy}${via.parameters}\n${message.toTag ?? ''}\n${message.fromTag ?? ''}\n${callId}\n${cseqNumber}\n${message.requestUri}`;
   return `z9hG4bKsr${hash64(identity)}`;
 }
@@ -117,29 +117,38 @@ function editRouting(edits: Edits, message: SipMessage, recognised: Recognised):
 
 /** Removes whole lines where all their values go, else the values with their commas. */
 function removeRoutes(edits: Edits, message: SipMessage, { removed }: Recognised): void {
-  const lines = new Set(removed.map((value) => value.line));
-  for (const line of lines) {
-    const gone = removed
-      .filter((value) => value.line === line)
-      .toSorted((a, b) => a.start - b.start);
-    const first = gone[0]!;
-    const last = gone.at(-1)!;
-    const fromStart = first.start === message.valueStart(line);
-    if (fromStart && last.nextStart === undefined && isContiguous(gone)) {
-      edits.remove(message.lineStart(line), message.lineEnd(line));
-    } else {
-      for (const value of gone) {
-        // With its own comma, or at the line's end with the one before it.
-        if (value.nextStart !== undefined) edits.remove(value.start, value.nextStart);
-        else edits.remove(value.start - 1, value.end);
-      }
-    }
+  if (removed.length === 0) return;
+  if (removed.length === 1) return removeFromLine(edits, message, removed[0]!.line, removed);
+  for (const line of new Set(removed.map((value) => value.line))) {
+    const gone = removed.filter((value) => value.line === line);
+    removeFromLine(
+      edits,
+      message,
+      line,
+      gone.toSorted((a, b) => a.start - b.start),
+    );
   }
 }
 
-function isContiguous(
-  values: readonly { start: number; nextStart: number | undefined }[],
-): boolean {
+function removeFromLine(
+  edits: Edits,
+  message: SipMessage,
+  line: number,
+  gone: readonly RouteValue[],
+): void {
+  const isWhole =
+    gone[0]!.start === message.valueStart(line) &&
+    gone.at(-1)!.nextStart === undefined &&
+    isContiguous(gone);
+  if (isWhole) return edits.remove(message.lineStart(line), message.lineEnd(line));
+  for (const value of gone) {
+    // With its own comma, or at the line's end with the one before it.
+    if (value.nextStart !== undefined) edits.remove(value.start, value.nextStart);
+    else edits.remove(value.start - 1, value.end);
+  }
+}
+
+function isContiguous(values: readonly RouteValue[]): boolean {
   return values.every(
     (value, index) => index === 0 || values[index - 1]!.nextStart === value.start,
   );

@@ -1,8 +1,10 @@
 /** What edits need of a message: {@link SipMessage} has it. */
 export interface Editable {
   readonly bytes: Buffer;
-  /** The beginning of `bytes`, one to one as characters; edits stay within it. */
-  readonly head: string;
+  /** The beginning of `bytes`, one character a byte. */
+  readonly text: string;
+  /** Edits stay before this offset. */
+  readonly bodyStart: number;
 }
 
 interface Splice {
@@ -44,17 +46,17 @@ export class Edits {
 
   /** The edited message; its head is joined as text, so that it costs one write. */
   toBuffer(): Buffer {
-    const { bytes, head } = this.#message;
-    let text = '';
+    const { bytes, text, bodyStart } = this.#message;
+    let head = '';
     let read = 0;
     for (const splice of this.#splices) {
-      text += head.slice(read, splice.start) + splice.text;
+      head += text.slice(read, splice.start) + splice.text;
       read = splice.end;
     }
-    text += head.slice(read);
-    const result = Buffer.allocUnsafe(text.length + bytes.length - head.length);
-    result.write(text, 0, 'latin1');
-    bytes.copy(result, text.length, head.length);
+    head += text.slice(read, bodyStart);
+    const result = Buffer.allocUnsafe(head.length + bytes.length - bodyStart);
+    result.write(head, 0, 'latin1');
+    if (bytes.length > bodyStart) bytes.copy(result, head.length, bodyStart);
     return result;
   }
 }

@@ -99,6 +99,8 @@ const lists: ReadonlySet<string> = new Set([
 
 interface Candidate {
   readonly text: string;
+  /** As most programs write it. */
+  readonly usual: string;
   readonly id: HeaderId;
 }
 
@@ -107,7 +109,7 @@ const compactIds = new Uint8Array(128);
 const ids = new Map<string, HeaderId>();
 for (const [name, id] of known) {
   ids.set(name, id);
-  (byLength[name.length] ??= []).push({ text: name, id });
+  (byLength[name.length] ??= []).push({ text: name, usual: usualCase(name), id });
 }
 for (const [letter, name] of compactForms) {
   compactIds[letter.charCodeAt(0)] = ids.get(name) ?? HeaderId.other;
@@ -144,12 +146,21 @@ export function fieldName(name: string): FieldName {
   return made;
 }
 
+function usualCase(name: string): string {
+  if (name === 'call-id') return 'Call-ID';
+  if (name === 'cseq') return 'CSeq';
+  return name.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase());
+}
+
 /** Id of the field whose name stands at `start`..`end` of a header's text. */
 export function idAt(header: string, start: number, end: number): HeaderId {
   const length = end - start;
   if (length === 1) return compactIds[(header.charCodeAt(start) | 0x20) & 0x7f] as HeaderId;
   const candidates = byLength[length];
   if (candidates === undefined) return HeaderId.other;
+  for (const candidate of candidates) {
+    if (header.startsWith(candidate.usual, start)) return candidate.id;
+  }
   for (const candidate of candidates) {
     if (equalsIgnoringCase(header, start, candidate.text)) return candidate.id;
   }

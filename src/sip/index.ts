@@ -3,8 +3,6 @@ export { StreamFramer, type FramingFault, type StreamFrame } from './framing.ts'
 export { canonicalName, HeaderId } from './header-names.ts';
 export {
   cseqOf,
-  isToken,
-  parseSipMessage,
   SipMessage,
   splitList,
   tagOf,
@@ -12,6 +10,7 @@ export {
   type SipFlaw,
   type SipParseResult,
 } from './message.ts';
+export { parseSipMessage } from './parse.ts';
 export { reasonPhrase } from './reason-phrases.ts';
 export { buildResponse, type ResponseParts } from './response.ts';
 export { readRouteUri, readUri, routeValues, type RouteUri, type RouteValue } from './route.ts';
@@ -23,6 +22,7 @@ export {
   type TransactionInput,
   type WithheldReason,
 } from './server-transaction.ts';
+export { isToken } from './token.ts';
 export {
   parseNameAddress,
   parseParameters,

@@ -33,18 +33,18 @@ export function buildResponse(request: SipMessage, parts: ResponseParts): Buffer
 }
 
 function copied(request: SipMessage, line: number, parts: ResponseParts): string {
-  const { head } = request;
+  const { text } = request;
   switch (request.idOfLine(line)) {
     case HeaderId.via:
     case HeaderId.from:
     case HeaderId.callId:
     case HeaderId.cseq:
-      return head.slice(request.lineStart(line), request.lineEnd(line));
+      return text.slice(request.lineStart(line), request.lineEnd(line));
     case HeaderId.to:
       return toLine(request, line, parts);
     case HeaderId.recordRoute:
       return makesDialog(request, parts.status)
-        ? head.slice(request.lineStart(line), request.lineEnd(line))
+        ? text.slice(request.lineStart(line), request.lineEnd(line))
         : '';
     default:
       return '';
@@ -52,7 +52,7 @@ function copied(request: SipMessage, line: number, parts: ResponseParts): string
 }
 
 function toLine(request: SipMessage, line: number, parts: ResponseParts): string {
-  const text = request.head.slice(request.lineStart(line), request.valueEnd(line));
+  const text = request.text.slice(request.lineStart(line), request.valueEnd(line));
   const hasTag = tagOf(request.latin1(line)) !== undefined;
   const tag = hasTag || parts.toTag === undefined ? '' : `;tag=${checked(parts.toTag)}`;
   return `${text}${tag}\r\n`;

@@ -1,7 +1,8 @@
 import { sipLimits } from '../config/defaults.ts';
 import { decimal } from './decimal.ts';
 import { HeaderId } from './header-names.ts';
-import { cseqOf, isToken, type SipMessage } from './message.ts';
+import type { SipMessage } from './message.ts';
+import { isToken } from './token.ts';
 import { parseUri, splitHostPort } from './uri.ts';
 
 /** A request that is refused: what to answer, and the word under which it is counted. */
@@ -62,7 +63,7 @@ function bad(cause: string, what: string): Refusal {
 
 function checkSize(message: SipMessage): Refusal | undefined {
   const isTooLarge =
-    message.head.length > sipLimits.headerBytesMax || message.lineCount > sipLimits.headerCountMax;
+    message.bodyStart > sipLimits.headerBytesMax || message.lineCount > sipLimits.headerCountMax;
   return isTooLarge
     ? { status: 513, reason: 'Message Too Large', cause: 'header-too-large' }
     : undefined;
@@ -99,18 +100,17 @@ function checkFields(message: SipMessage): Refusal | undefined {
 }
 
 function checkCseq(message: SipMessage): Refusal | undefined {
-  const cseq = cseqOf(message.first(HeaderId.cseq));
-  if (cseq.number < 0) return bad('cseq', 'malformed CSeq');
-  if (cseq.method !== message.method) return bad('cseq-method', 'CSeq method differs');
+  if (message.cseqNumber < 0) return bad('cseq', 'malformed CSeq');
+  if (message.cseqMethod !== message.method) return bad('cseq-method', 'CSeq method differs');
   return undefined;
 }
 
 function checkUri(message: SipMessage): Refusal | undefined {
-  const { head, uriStart, uriEnd } = message;
+  const { text, uriStart, uriEnd } = message;
   if (uriEnd - uriStart > sipLimits.uriBytesMax) {
     return { status: 414, reason: 'Request-URI Too Long', cause: 'uri-too-long' };
   }
-  const uri = head.slice(uriStart, uriEnd);
+  const uri = text.slice(uriStart, uriEnd);
   const colon = uri.indexOf(':');
   const scheme = uri.slice(0, Math.max(colon, 0)).toLowerCase();
   const isKnown = schemes.has(scheme);

@@ -186,7 +186,11 @@ describe('Edits', () => {
             'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789',
           );
           const placed = splices.map((each, index) => ({ ...each, start: index * 9 + each.start }));
-          const edits = new Edits({ bytes, head: bytes.toString('latin1', 0, 60) });
+          const edits = new Edits({
+            bytes,
+            text: bytes.toString('latin1'),
+            bodyStart: 60,
+          });
           const shuffled = placed
             .map((each) => ({ each, rank: order.next().value as number }))
             .toSorted((a, b) => a.rank - b.rank);
