@@ -73,12 +73,13 @@ export class TestPeer {
       listen: { address: '127.0.0.1', port: 0 },
       counters: this.counters,
       log: {
-        info: () => {
-          this.ups += 1;
+        info: (details, text) => {
+          if (text === 'link is down') this.#wentDown(details);
+          else this.ups += 1;
           happened();
         },
         warn: (details) => {
-          this.downReasons.push(String((details as { reason: unknown }).reason));
+          this.#wentDown(details);
           happened();
         },
         error: happened,
@@ -99,6 +100,10 @@ export class TestPeer {
       },
     });
     this.#happened.setMaxListeners(50);
+  }
+
+  #wentDown(details: object): void {
+    this.downReasons.push(String((details as { reason: unknown }).reason));
   }
 
   /** How others are told of this peer. */
