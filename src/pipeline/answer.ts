@@ -7,6 +7,7 @@ import {
   type SipMessage,
 } from '../sip/index.ts';
 import type { Arrival } from './arrival.ts';
+import type { ResponseTarget } from './return-response.ts';
 import { noteSource } from './rewrite.ts';
 
 /** Begins the To tag of answers that the peer makes itself, so that their ACK is known again. */
@@ -27,6 +28,25 @@ export function answerRequest(
     toTag: ownTag(request),
     ...(refusal.headers === undefined ? {} : { headers: refusal.headers }),
   });
+}
+
+/**
+ * {@link answerRequest} with the place where it goes (RFC 3261 section 18.2.2, RFC 3581 section 4).
+ *
+ * @returns undefined when the request has no usable Via
+ */
+export function answerTarget(
+  request: SipMessage,
+  arrival: Arrival,
+  refusal: Refusal,
+): ResponseTarget | undefined {
+  const response = parseSipMessage(answerRequest(request, arrival, refusal));
+  const via = response.ok ? response.message.topVia : undefined;
+  if (!response.ok || via === undefined) return undefined;
+  const { transport, address } = arrival;
+  const followsRport = transport === 'UDP' && via.rport !== undefined;
+  const port = followsRport ? arrival.port : (via.port ?? 5060);
+  return { message: response.message.bytes, transport, address, port };
 }
 
 /** Whether an ACK belongs to an answer of {@link answerRequest}: it ends here. */

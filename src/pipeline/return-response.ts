@@ -1,9 +1,17 @@
-import { Edits, HeaderId, readVia, type SipMessage, type Via } from '../sip/index.ts';
+import {
+  Edits,
+  HeaderId,
+  isBadResponse,
+  readVia,
+  type SipMessage,
+  type Via,
+} from '../sip/index.ts';
+import type { PipelineOptions } from './ports.ts';
 import { stateLength } from './rewrite.ts';
 import type { Stamp, Stamper } from './stamp.ts';
 
 /** What our Via, on top of a response, says of its way back. */
-export interface ReturnPath {
+interface ReturnPath {
   /** Peer that holds the client's flow. */
   readonly ingressPeer: string;
   readonly flow: string;
@@ -19,10 +27,34 @@ export interface ResponseTarget {
 }
 
 /**
+ * Sends a response where our Via says: on to the peer that holds the flow, or out on the flow.
+ *
+ * @returns why it was dropped, or undefined
+ */
+export function returnResponse(message: SipMessage, options: PipelineOptions): string | undefined {
+  const { names, stamper, counters, ports } = options;
+  if (isBadResponse(message)) return 'bad-response';
+  const path = readReturnPath(message, stamper);
+  if (path === undefined) return 'response-not-ours';
+  const isHere = path.ingressPeer === names.self;
+  if (!isHere && ports.relayResponse(path.ingressPeer, message.bytes)) {
+    counters.count('sip_responses', 'relayed');
+    return undefined;
+  }
+  const target = popOwnVia(message);
+  if (target === undefined) return 'response-without-via';
+  // The flow's holder may be gone; over UDP any peer can answer for it, on a stream none can.
+  if (!isHere && target.transport !== 'UDP') return 'flow-lost';
+  counters.count('sip_responses', isHere ? 'answered' : 'answered-for-lost-peer');
+  ports.answer(isHere ? path.flow : '', target);
+  return undefined;
+}
+
+/**
  * Reads the top Via of a response. Only a Via that this cluster signed for this Call-ID counts; a
  * response without one is none of ours (RFC 3261 section 16.11).
  */
-export function readReturnPath(response: SipMessage, stamper: Stamper): ReturnPath | undefined {
+function readReturnPath(response: SipMessage, stamper: Stamper): ReturnPath | undefined {
   const via = response.topVia;
   if (via === undefined) return undefined;
   const ingressPeer = written(via.parameters, ';felb=');
@@ -51,7 +83,7 @@ function written(parameters: string, name: string): string {
  *
  * @returns undefined when no Via is left or it is malformed: the response was meant for us
  */
-export function popOwnVia(response: SipMessage): ResponseTarget | undefined {
+function popOwnVia(response: SipMessage): ResponseTarget | undefined {
   const own = response.topVia;
   const line = response.line(HeaderId.via);
   if (own === undefined) return undefined;

@@ -21,6 +21,19 @@ const dialogless: ReadonlySet<string> = new Set([
 /** Max-Forwards of a request that has none (RFC 3261 section 16.6 step 3). */
 const maxForwardsDefault = 70;
 
+/** A request that found its instance. */
+export interface RewriteInput {
+  readonly message: SipMessage;
+  readonly arrival: Arrival;
+  readonly recognised: Recognised;
+}
+
+/** Under which names and signatures the peer writes. */
+export interface RewriteTools {
+  readonly names: SipNames;
+  readonly stamper: Stamper;
+}
+
 /**
  * Makes the final bytes of a request for one instance, as RFC 3261 section 16.6 asks a proxy to:
  * source noted in the client's Via, Max-Forwards counted down, our Routes gone, Record-Route or
@@ -28,24 +41,20 @@ const maxForwardsDefault = 70;
  * instance, so a retransmission gets the same bytes through any peer but for `felb` and `connid`.
  */
 export function rewriteRequest(
-  message: SipMessage,
-  via: Via,
-  arrival: Arrival,
-  recognised: Recognised,
+  { message, arrival, recognised }: RewriteInput,
   stamp: Stamp,
   instance: InstanceView,
-  names: SipNames,
-  stamper: Stamper,
+  { names, stamper }: RewriteTools,
 ): Buffer {
+  const via = message.topVia;
+  if (via === undefined) throw new Error('A request without a usable Via is not routed');
   const edits = new Edits(message);
   const signed = signedStamp(stamp, stamper.signDialog(stamp, message.callId));
   const ourVia =
     `Via: SIP/2.0/${instance.sipTransport} ${instance.sipInternal};branch=${branchOf(message, via)}` +
     `;felb=${names.self};connid=${arrival.flow};${signed}\r\n`;
-  edits.insert(
-    message.headersStart,
-    ourVia + routeBack(message, arrival, stamp, signed, names, stamper),
-  );
+  const wayBack = routeBack(message, arrival, stamp, signed, { names, stamper });
+  edits.insert(message.headersStart, ourVia + wayBack);
   editRouting(edits, message, recognised);
   noteSource(edits, via, arrival);
   countHop(edits, message);
@@ -63,8 +72,7 @@ function routeBack(
   arrival: Arrival,
   stamp: Stamp,
   signed: string,
-  names: SipNames,
-  stamper: Stamper,
+  { names, stamper }: RewriteTools,
 ): string {
   const transport =
     arrival.transport === 'UDP' ? '' : `;transport=${arrival.transport.toLowerCase()}`;
