@@ -2,23 +2,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { TestContext } from 'node:test';
+import type { ClusterAddresses } from '../../src/cli/cluster-text.ts';
+
+export type { ClusterAddresses };
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-
-/** What `sailring cluster --json` says when it is ready. */
-export interface ClusterAddresses {
-  readonly sip: { readonly udp: string; readonly tcp: string };
-  readonly http: string;
-  readonly peers: readonly {
-    readonly name: string;
-    readonly pid: number;
-    readonly sip: string;
-    readonly http: string;
-    readonly admin: string;
-    readonly gossip: string;
-    readonly link: string;
-  }[];
-}
 
 /** Room that one cluster's ports take at most. */
 const portsPerCluster = 200;
