@@ -72,6 +72,10 @@ export class AdminServer {
     const { address, port } = this.#config.listen;
     server.listen({ host: address, port });
     await once(server, 'listening');
+    server.on('error', (error) => {
+      this.#source.counters.count('admin_requests', 'accept_failed');
+      this.#audit(`admin: a connection could not be accepted: ${error.message}`);
+    });
     this.#server = server;
     return formatHostPort(address, (server.address() as AddressInfo).port);
   }

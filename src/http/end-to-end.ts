@@ -35,8 +35,10 @@ const neverTrailers: ReadonlySet<string> = new Set([
   'trailer',
 ]);
 
-/** Whether only peers and trusted proxies may write this header. @param lower in lower case */
-function isInternalRequestHeader(lower: string): boolean {
+/** Whether only peers and trusted proxies may write this header. @param lowerCase in lower case */
+function isInternalRequestHeader(lowerCase: string): boolean {
+  // CGI and its heirs turn both into an underscore: there they are one name.
+  const lower = lowerCase.includes('_') ? lowerCase.replaceAll('_', '-') : lowerCase;
   switch (lower.charCodeAt(0)) {
     case 0x70:
       // `Proxy` itself becomes HTTP_PROXY in CGI programs.

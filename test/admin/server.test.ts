@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
+import { createServer, Server } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
@@ -165,6 +165,15 @@ describe('the admin server', () => {
     const { ask } = await setUp(t);
     const answer = await ask('GET', '/livez', { 'x-long': 'x'.repeat(9_000) });
     assert.equal(answer.status, 431);
+  });
+
+  it('goes on, and says so, when it cannot accept a connection', async (t) => {
+    const listen = t.mock.method(Server.prototype, 'listen');
+    const { ask, audit } = await setUp(t);
+    const server = listen.mock.calls[0]!.this as Server;
+    server.emit('error', new Error('accept EMFILE'));
+    assert.equal((await ask('GET', '/livez')).status, 200);
+    assert.match(audit.join('\n'), /accept EMFILE/);
   });
 
   it('rejects when its port is taken', async (t) => {

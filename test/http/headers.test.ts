@@ -5,6 +5,7 @@ import {
   endToEndRequestHeaders,
   endToEndResponseHeaders,
   endToEndTrailers,
+  type Field,
   forwardedHeaders,
   GatheredOutput,
   parseSetCookie,
@@ -44,6 +45,17 @@ describe('headers of one hop', () => {
       ['X-Other', '1'],
       ['Expect', '100-continue'],
     ]);
+  });
+
+  it('of peers are removed also with underscores: CGI makes them the same name', () => {
+    const headers: Field[] = [
+      ['X_Forwarded-For', '6.6.6.6'],
+      ['X-Forwarded_Host', 'evil'],
+      ['proxy_beroute', 'p9'],
+      ['my_header', '1'],
+    ];
+    assert.deepEqual(endToEndRequestHeaders(headers, []), [['my_header', '1']]);
+    assert.deepEqual(endToEndTrailers(headers), [['my_header', '1']]);
   });
 
   it('are removed from a response; a challenge of Proxy-Authenticate passes', () => {

@@ -167,6 +167,8 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   #connected(): void {
     this.#isConnected = true;
     this.#pool.reached();
+    // Given up meanwhile: nothing of it was sent, so the connection is as good as new.
+    if (this.#exchange?.isOver === true) this.#exchange = undefined;
     if (this.#exchange === undefined) this.#rest();
     else this.#send(this.#exchange);
   }
@@ -280,14 +282,15 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
     const exchange = this.#exchange;
     this.#exchange = undefined;
     this.#output.clear();
-    this.#pool.gone();
-    if (exchange === undefined) return;
     const isStale = this.#wasUsed && !this.#hasReceived && this.#failure === 'broken';
-    if (isStale && exchange.isRepeatable) {
+    if (isStale && exchange?.isRepeatable === true) {
+      // Before the pool gives this one's place to a request that waits.
       exchange.dropped();
       this.#pool.again(exchange);
+      this.#pool.gone();
     } else {
-      exchange.fail(this.#isConnected ? this.#failure : 'refused');
+      this.#pool.gone();
+      exchange?.fail(this.#isConnected ? this.#failure : 'refused');
     }
   }
 

@@ -95,13 +95,21 @@ export class UpstreamHttp {
       idle.begin(exchange);
     } else if (this.#all.size < this.#connectionsMax) {
       this.#open().begin(exchange);
-    } else if (this.#queue.length < this.#queueMax) {
+    } else if (this.#hasQueueRoom()) {
       exchange.queuedAtMs = this.#nowMs;
       this.#queue.push(exchange);
     } else {
       this.#count('queue-full');
       exchange.fail('limit');
     }
+  }
+
+  /** Those that were given up keep no place. */
+  #hasQueueRoom(): boolean {
+    if (this.#queue.length < this.#queueMax) return true;
+    const waiting = this.#queue.filter(({ isOver }) => !isOver);
+    if (waiting.length < this.#queue.length) this.#queue.splice(0, this.#queue.length, ...waiting);
+    return this.#queue.length < this.#queueMax;
   }
 
   #open(): UpstreamHttpConnection {

@@ -92,6 +92,7 @@ export class ClientConnection implements ExchangeHost, BodySink {
 
   /** Called with each sweep: acts when a time is over. */
   sweep(): void {
+    if (this.#isLingering) this.progressed();
     const expired = this.#clock.expired(this.#socket.writableLength);
     if (expired === undefined) return;
     this.context.counters.count('http_timeouts', expired);
@@ -100,7 +101,9 @@ export class ClientConnection implements ExchangeHost, BodySink {
         this.#refuse(408);
         return;
       case 'body':
-        this.#exchange?.fail(408, 'timeout');
+        // The rest of a body whose request is answered: nobody is told any more.
+        if (this.#exchange === undefined) this.#close();
+        else this.#exchange.fail(408, 'timeout');
         return;
       case 'response':
         this.#exchange?.fail(504, 'timeout');
@@ -179,7 +182,8 @@ export class ClientConnection implements ExchangeHost, BodySink {
   }
 
   #activity(): Parameters<ConnectionClock['set']>[0] {
-    if (this.#isLingering) return 'linger';
+    // A client that still reads its last response gets the time of any other.
+    if (this.#isLingering) return this.#socket.writableLength > 0 ? 'write' : 'linger';
     if (this.#socket.writableNeedDrain) return 'write';
     if (this.#exchange === undefined) {
       if (this.#isDraining) return 'body';

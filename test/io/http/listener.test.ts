@@ -250,6 +250,51 @@ describe('clients that take their time', () => {
     assert.deepEqual(resets, ['timeout']);
   });
 
+  it(
+    'are closed when the rest of a body never comes behind its early answer',
+    { timeout: 10_000 },
+    async (t) => {
+      const rig = await startRig(t, { instances: { p1: answering() }, listener: { timeouts } });
+      const client = new RawClient(t, rig.port);
+      client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc');
+      assert.match(await client.end(), /^HTTP\/1\.1 200 OK\r\n[^]+p1 POST \/\n$/);
+      assert.equal(rig.counters.get('http_timeouts', 'body'), 1);
+    },
+  );
+
+  it(
+    'get the whole of a last response, however late they read it',
+    { timeout: 10_000 },
+    async (t) => {
+      const bytes = 16_777_216;
+      const rig = await startRig(t, {
+        instances: {
+          p1: (_, __, ___, response) => {
+            response.head({
+              status: 200,
+              reason: 'OK',
+              headers: [],
+              framing: { kind: 'length', bytes },
+            });
+            response.data(Buffer.alloc(bytes, 'x'));
+            response.end([]);
+            return nothing;
+          },
+        },
+        listener: { timeouts: { ...timeouts, idleMs: 120, lingerMs: 20, writeMs: 10_000 } },
+      });
+      const client = new RawClient(t, rig.port);
+      client.socket.pause();
+      client.send(`GET / HTTP/1.1\r\nHost: a\r\n${close}\r\n`);
+      while (rig.counters.get('http_requests', 'received') === 0) await new Promise(setImmediate);
+      // Its idle time is longer than the time that a closed direction gets.
+      await new RawClient(t, rig.port).end();
+      client.socket.resume();
+      const text = await client.end();
+      assert.equal(text.length - text.indexOf('\r\n\r\n') - 4, bytes);
+    },
+  );
+
   it('are closed without a word when they ask nothing', async (t) => {
     const rig = await startRig(t, { instances: { p1: answering() }, listener: { timeouts } });
     assert.equal(await exchange(t, rig.port, ''), '');

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import type { RequestHead, ResponseReceiver } from '../../../src/http/index.ts';
+import type { Envelope } from '../../../src/pipeline/envelope.ts';
 import {
   closedPort,
   exchange,
@@ -37,6 +39,34 @@ function scripted(
 }
 
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+
+const lookUp: RequestHead = {
+  method: 'GET',
+  target: '/',
+  headers: [['Host', 'a']],
+  framing: { kind: 'none' },
+};
+
+const envelope: Envelope = {
+  keyDigest: '',
+  instance: 'p1',
+  reason: 'round-robin',
+  ringVersion: '',
+  ingressPeer: 'p1',
+  hop: 0,
+};
+
+/** Notes what it is told. */
+function recorder(calls: string[]): ResponseReceiver {
+  return {
+    head: ({ status }) => void calls.push(`head ${status}`),
+    data: () => void calls.push('data'),
+    end: () => void calls.push('end'),
+    reset: (code) => void calls.push(`reset ${code}`),
+    pause: () => void calls.push('pause'),
+    resume: () => void calls.push('resume'),
+  };
+}
 
 describe('requests to an upstream server', () => {
   it('go over kept connections, with the marks of peers and nothing of the hop', async (t) => {
@@ -403,6 +433,36 @@ describe('kept connections that turn out stale', () => {
   });
 });
 
+describe('a request given up while its connection is made', () => {
+  const upload: RequestHead = {
+    method: 'POST',
+    target: '/given-up',
+    headers: [['Host', 'a']],
+    framing: { kind: 'length', bytes: 9 },
+  };
+
+  it(
+    'is not sent, and does not keep the connection from the next one',
+    { timeout: 10_000 },
+    async (t) => {
+      const seen: string[] = [];
+      const origin = await startRawOrigin(t, scripted(seen, ok));
+      const rig = await startRig(t, {
+        instances: { p1: origin },
+        upstream: { limits: { connectionsMax: 1 } },
+      });
+      const calls: string[] = [];
+      rig.upstreams.get('p1')!.serve(upload, envelope, recorder(calls)).reset('cancelled');
+      assert.match(await exchange(t, rig.port, get('/next')), /\r\n\r\nok$/);
+      assert.deepEqual(
+        seen.map((head) => head.split(' ')[1]),
+        ['/next'],
+      );
+      assert.deepEqual(calls, []);
+    },
+  );
+});
+
 describe('a response of an upstream server', () => {
   it('that ends with its connection gets chunks, and the client keeps its own', async (t) => {
     const origin = await startRawOrigin(
@@ -508,5 +568,44 @@ describe('more requests than connections', () => {
     while (rig.counters.get('http_requests', 'received') === 0) await new Promise(setImmediate);
     assert.match(await exchange(t, rig.port, get('/2')), /^HTTP\/1\.1 504 /);
     assert.equal(rig.counters.get('http_upstream', 'queue-timeout'), 1);
+  });
+
+  it('do not find the queue full of those that were given up', async (t) => {
+    const origin = await startRawOrigin(t, (socket) => socket.resume());
+    const rig = await startRig(t, {
+      instances: { p1: origin },
+      upstream: { limits: { connectionsMax: 1, queueMax: 2 } },
+    });
+    const upstream = rig.upstreams.get('p1')!;
+    const calls: string[] = [];
+    const running = upstream.serve(lookUp, envelope, recorder(calls));
+    const waiting = upstream.serve(lookUp, envelope, recorder(calls));
+    for (let given = 0; given < 10_000; given++) {
+      upstream.serve(lookUp, envelope, recorder(calls)).reset('cancelled');
+    }
+    assert.deepEqual(calls, []);
+    waiting.reset('cancelled');
+    running.reset('cancelled');
+  });
+
+  it('open no further connection for a second try', async (t) => {
+    const seen: string[] = [];
+    const waiting: Socket[] = [];
+    const hold = (socket: Socket): void => void waiting.push(socket);
+    const origin = await startRawOrigin(t, scripted(seen, ok, hold, ok, ok));
+    const rig = await startRig(t, {
+      instances: { p1: origin },
+      upstream: { limits: { connectionsMax: 1 } },
+    });
+    await exchange(t, rig.port, get('/1'));
+    const second = exchange(t, rig.port, get('/2'));
+    while (waiting.length === 0) await new Promise(setImmediate);
+    const third = exchange(t, rig.port, get('/3'));
+    while (rig.counters.get('http_requests', 'received') < 3) await new Promise(setImmediate);
+    waiting[0]!.destroy();
+    assert.match(await second, /ok$/);
+    assert.match(await third, /ok$/);
+    assert.equal(rig.counters.get('http_upstream', 'stale'), 1);
+    assert.equal(rig.counters.get('http_upstream', 'connect'), 2);
   });
 });
