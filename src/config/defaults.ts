@@ -143,6 +143,8 @@ export const applicationLimits = {
   httpExchangesMax: 10_000,
   /** Request body bytes waiting for the module; above it the client is held back. */
   httpBodyPauseBytes: 65_536,
+  /** The same in pieces as they arrived: each costs memory of its own. */
+  httpBodyPausePieces: 1_024,
   /** Request body bytes waiting for the module; above it the exchange is reset. */
   httpBodyBytesMax: 4_194_304,
 } as const;
@@ -308,6 +310,8 @@ export const httpLimits = {
   pipelinedBytesMax: 65_536,
   /** Body bytes kept to give a request to the next candidate when the first one refuses it. */
   replayBytesMax: 65_536,
+  /** The same in pieces as they arrived: each costs memory of its own. */
+  replayPiecesMax: 1_024,
   /** Body bytes read and dropped behind an early answer; above it the connection is closed. */
   drainedBytesMax: 262_144,
   /** Small writes of one turn of the event loop are joined up to this. */

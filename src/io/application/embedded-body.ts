@@ -10,7 +10,7 @@ export interface BodySource {
 
 /**
  * A request body between the peer, which pushes, and a module, which pulls. Above
- * `httpBodyPauseBytes` the source is held back until half of that is left.
+ * `httpBodyPauseBytes` or `httpBodyPausePieces` the source is held back until half of that is left.
  */
 export class EmbeddedBody implements AsyncIterable<Uint8Array> {
   readonly #source: BodySource;
@@ -36,7 +36,10 @@ export class EmbeddedBody implements AsyncIterable<Uint8Array> {
     }
     this.#chunks.push(chunk);
     this.#bytesWaiting += chunk.length;
-    if (!this.#isPaused && this.#bytesWaiting > applicationLimits.httpBodyPauseBytes) {
+    const isFull =
+      this.#bytesWaiting > applicationLimits.httpBodyPauseBytes ||
+      this.#chunks.length > applicationLimits.httpBodyPausePieces;
+    if (!this.#isPaused && isFull) {
       this.#isPaused = true;
       this.#source.pause();
     }
@@ -95,7 +98,10 @@ export class EmbeddedBody implements AsyncIterable<Uint8Array> {
     const chunk = this.#chunks.shift();
     if (chunk !== undefined) {
       this.#bytesWaiting -= chunk.length;
-      if (this.#bytesWaiting <= applicationLimits.httpBodyPauseBytes / 2) {
+      const isHalfEmpty =
+        this.#bytesWaiting <= applicationLimits.httpBodyPauseBytes / 2 &&
+        this.#chunks.length <= applicationLimits.httpBodyPausePieces / 2;
+      if (isHalfEmpty) {
         this.#resumeSource();
       }
       return { done: false, value: chunk };

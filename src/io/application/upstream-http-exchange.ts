@@ -96,7 +96,10 @@ export class UpstreamHttpExchange implements RequestReceiver {
     }
     this.#held.push(chunk);
     this.#heldBytes += chunk.length;
-    if (this.#heldBytes >= httpLimits.replayBytesMax && !this.#isAskerPaused) {
+    const isFull =
+      this.#heldBytes >= httpLimits.replayBytesMax ||
+      this.#held.length >= httpLimits.replayPiecesMax;
+    if (isFull && !this.#isAskerPaused) {
       this.#isAskerPaused = true;
       this.response.pause();
     }

@@ -1,3 +1,4 @@
+import { httpLimits } from '../../config/defaults.ts';
 import type { HeaderList, RequestReceiver } from '../../http/index.ts';
 
 /**
@@ -27,8 +28,10 @@ export class ReplayBody {
     this.hasBegun = true;
     if (this.#chunks === undefined) return;
     this.#bytes += chunk.length;
-    if (this.#bytes > this.#bytesMax) this.#chunks = undefined;
-    else this.#chunks.push(chunk);
+    this.#chunks.push(chunk);
+    const isTooMuch =
+      this.#bytes > this.#bytesMax || this.#chunks.length > httpLimits.replayPiecesMax;
+    if (isTooMuch) this.#chunks = undefined;
   }
 
   end(trailers: HeaderList): void {

@@ -247,6 +247,26 @@ describe('back-pressure', () => {
     assert.equal(client.text, String(applicationLimits.httpBodyPauseBytes + 2));
   });
 
+  it('holds the client back for many small pieces too', async () => {
+    let finish: (() => void) | undefined;
+    const bench = await serving(async (request) => {
+      await new Promise<void>((resolve) => (finish = resolve));
+      return { status: 200, body: await textOf(request.body).then(({ length }) => `${length}`) };
+    });
+    const { client, sender } = bench.open('POST', '/');
+    await settled();
+    const pieces = applicationLimits.httpBodyPausePieces;
+    for (let piece = 0; piece < pieces; piece++) sender.data(Buffer.alloc(1));
+    assert.deepEqual(client.calls, []);
+    sender.data(Buffer.alloc(1));
+    assert.deepEqual(client.calls, ['pause']);
+    finish!();
+    sender.end([]);
+    await client.over;
+    assert.deepEqual(client.calls.slice(0, 2), ['pause', 'resume']);
+    assert.equal(client.text, String(pieces + 1));
+  });
+
   it('ends an exchange whose client does not heed it', async () => {
     const bench = await serving(() => new Promise(() => undefined));
     const { client, sender } = bench.open('POST', '/');

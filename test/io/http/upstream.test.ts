@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import { httpLimits } from '../../../src/config/defaults.ts';
 import type { RequestHead, ResponseReceiver } from '../../../src/http/index.ts';
 import type { Envelope } from '../../../src/pipeline/envelope.ts';
 import {
@@ -585,6 +586,33 @@ describe('more requests than connections', () => {
     }
     assert.deepEqual(calls, []);
     waiting.reset('cancelled');
+    running.reset('cancelled');
+  });
+
+  it('hold their clients back above some bytes of body, and above some pieces', async (t) => {
+    const origin = await startRawOrigin(t, (socket) => socket.resume());
+    const rig = await startRig(t, {
+      instances: { p1: origin },
+      upstream: { limits: { connectionsMax: 1 } },
+    });
+    const upstream = rig.upstreams.get('p1')!;
+    const running = upstream.serve(lookUp, envelope, recorder([]));
+    for (const [pieces, bytes] of [
+      [1, httpLimits.replayBytesMax],
+      [httpLimits.replayPiecesMax, 1],
+    ] as const) {
+      const calls: string[] = [];
+      const waiting = upstream.serve(
+        { ...lookUp, method: 'POST', framing: { kind: 'chunked' } },
+        envelope,
+        recorder(calls),
+      );
+      for (let piece = 1; piece < pieces; piece++) waiting.data(Buffer.alloc(bytes));
+      assert.deepEqual(calls, []);
+      waiting.data(Buffer.alloc(bytes));
+      assert.deepEqual(calls, ['pause']);
+      waiting.reset('cancelled');
+    }
     running.reset('cancelled');
   });
 
