@@ -241,7 +241,8 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   /** The response is whole: {@link #receive} brings the connection back to the pool. */
   #finish(trailers: HeaderList): void {
     const exchange = this.#exchange;
-    const isKept = this.#head?.isPersistent === true && exchange?.isRequestComplete === true;
+    const isReusable = this.#head !== undefined && mayCarryAnother(this.#head);
+    const isKept = isReusable && exchange?.isRequestComplete === true;
     this.#exchange = undefined;
     this.#body = undefined;
     this.#head = undefined;
@@ -341,6 +342,16 @@ function marksOf(envelope: Envelope): Field[] {
   const marks: Field[] = [['proxy-beroute', envelope.instance]];
   if (envelope.keyDigest !== '') marks.push(['proxy-bekey', envelope.keyDigest]);
   return marks;
+}
+
+/**
+ * Whether the next response can only begin behind this one. RFC 9112 section 6.1: a server that
+ * announces a body with 204 may send one, and that would be taken for the next answer.
+ */
+function mayCarryAnother({ status, framingHeaders, isPersistent }: ReceivedResponse): boolean {
+  const { lengths, codings } = framingHeaders;
+  const isBodyAnnounced = codings.length > 0 || lengths.some((length) => !/^0+$/.test(length));
+  return isPersistent && !(status === 204 && isBodyAnnounced);
 }
 
 /**

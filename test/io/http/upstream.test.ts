@@ -510,6 +510,21 @@ describe('a response of an upstream server', () => {
     });
   }
 
+  it('204 that announces a body costs its connection: the body may still come', async (t) => {
+    for (const framing of ['Transfer-Encoding: chunked', 'Content-Length: 5']) {
+      const seen: string[] = [];
+      const empty = `HTTP/1.1 204 No Content\r\n${framing}\r\n\r\n`;
+      const origin = await startRawOrigin(t, scripted(seen, empty, ok));
+      const rig = await startRig(t, { instances: { p1: origin } });
+      const client = new RawClient(t, rig.port);
+      client.send('GET /1 HTTP/1.1\r\nHost: a\r\n\r\n');
+      await client.until(/204 No Content\r\n[^]*\r\n\r\n$/);
+      client.send('GET /2 HTTP/1.1\r\nHost: a\r\n\r\n');
+      await client.until(/\r\n\r\nok$/);
+      assert.equal(rig.counters.get('http_upstream', 'connect'), 2);
+    }
+  });
+
   it('loses what belongs to the hop', async (t) => {
     const origin = await startRawOrigin(
       t,
