@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
-import { AdminServer, type MemberStatus, type PeerStatus } from './admin/index.ts';
+import { AdminServer, type PeerStatus } from './admin/index.ts';
 import { formatHostPort, isWildcard, parseHostPort } from './config/address.ts';
 import { peerLimits } from './config/defaults.ts';
 import type { Config } from './config/index.ts';
 import { formatRuleError, type NumberResolver } from './dcr/index.ts';
 import { createApplication as createDemo } from './demo/conference.ts';
-import { endpointText, type Member } from './gossip/index.ts';
+import type { Member } from './gossip/index.ts';
 import type { RequestHead, RequestReceiver, ResponseReceiver } from './http/index.ts';
 import type { Application } from './io/application/application.ts';
 import { EmbeddedApplicationHost } from './io/application/embedded.ts';
@@ -19,7 +19,7 @@ import { HttpListener } from './io/http/index.ts';
 import { GrpcLinks, type LinkPeer } from './io/link/index.ts';
 import { loadRules } from './io/rules/index.ts';
 import { SipListeners } from './io/sip/index.ts';
-import { sipNames, type SipNames } from './pipeline/arrival.ts';
+import { sipNames, type Arrival, type SipNames } from './pipeline/arrival.ts';
 import { Counters } from './pipeline/counters.ts';
 import type { Envelope } from './pipeline/envelope.ts';
 import { defaultHttpRouting, HttpJourney } from './pipeline/http-journey.ts';
@@ -31,6 +31,7 @@ import { uriReader } from './pipeline/subjects.ts';
 import {
   announcementTags,
   isLiving,
+  memberStatus,
   readAnnouncement,
   viewOf,
   type ClusterView,
@@ -77,6 +78,8 @@ class Peer implements RunningPeer {
   readonly #stamper: Stamper;
   /** What was started, to be stopped in reverse order. */
   readonly #closers: (() => Promise<void>)[] = [];
+  /** The same for what carries exchanges under way; these stop together, before all others. */
+  readonly #carriers: (() => Promise<void>)[] = [];
   /** Start of this process in seconds; a restart under the same name has a higher one. */
   readonly #epoch = Math.floor(Date.now() / 1000);
   readonly #numbers: EnumResolver | undefined;
@@ -102,7 +105,7 @@ class Peer implements RunningPeer {
     this.#links = this.#createLinks();
     this.#sip = new SipListeners({
       listeners: config.sip.listeners,
-      receive: (message, arrival) => this.#pipeline?.receive(message, arrival),
+      receive: (message, arrival) => this.#receive(message, arrival),
       counters: this.#counters,
       now: () => performance.now(),
     });
@@ -122,7 +125,7 @@ class Peer implements RunningPeer {
     await this.#run(this.#sip);
     this.#pipeline = this.#createPipeline();
     await this.#links.start();
-    this.#closers.push(() => this.#links.stop(peerLimits.linkStopMs));
+    this.#carriers.push(() => this.#links.stop(peerLimits.linkStopMs));
     const http = await this.#listenForHttp();
     const admin = this.#createAdmin();
     this.#closers.push(() => admin.stop());
@@ -131,7 +134,8 @@ class Peer implements RunningPeer {
     await this.#run(this.#gossip);
     this.#addresses = this.#boundAddresses(http, adminAddress);
     await this.#joined();
-    this.#announce('ready');
+    // An operator may have drained it, or somebody stopped it, while it waited for others.
+    if (this.#status === 'joining') this.#announce('ready');
   }
 
   /**
@@ -165,6 +169,9 @@ class Peer implements RunningPeer {
 
   async stop(): Promise<void> {
     this.#endDrain?.();
+    this.#announce('disabled');
+    // Others close their links to a peer that left, with all that runs on them: leaving comes after.
+    await Promise.all(this.#carriers.splice(0).map((close) => close()));
     await this.#gossip?.leave();
     for (const close of this.#closers.splice(0).reverse()) await close();
     this.#numbers?.close();
@@ -277,6 +284,17 @@ class Peer implements RunningPeer {
     return sipNames(name, sip.publicAddress, sip.aliases, listeners);
   }
 
+  /**
+   * While this peer knows no other, or has closed its links, it could only refuse what other peers
+   * can serve: what it drops comes again by retransmission and then mostly elsewhere.
+   */
+  #receive(message: Buffer, arrival: Arrival): void {
+    const isSilent =
+      this.#status === 'disabled' || (this.#status === 'joining' && arrival.transport === 'UDP');
+    if (isSilent) this.#counters.count('sip_drops', 'not-serving');
+    else this.#pipeline?.receive(message, arrival);
+  }
+
   #deliver(message: Buffer, envelope: Envelope): boolean {
     const { instance } = envelope;
     if (instance === this.#config.name) return this.#application.deliverSip(message, envelope);
@@ -362,7 +380,8 @@ class Peer implements RunningPeer {
         counters: this.#counters,
         log: this.#log,
       });
-      await this.#run(listener);
+      this.#carriers.push(() => listener.stop());
+      await listener.start();
       first ??= formatHostPort(listen.address, listener.port);
     }
     return first;
@@ -395,9 +414,7 @@ class Peer implements RunningPeer {
     const source = {
       status: () => this.#peerStatus(),
       counters: this.#counters,
-      drain: () => {
-        this.#announce('draining');
-      },
+      drain: () => this.#announce('draining'),
     };
     return new AdminServer(admin, source, (message) => this.#log.info(message));
   }
@@ -431,15 +448,4 @@ class Peer implements RunningPeer {
       link: formatHostPort(this.#links.address, this.#links.port),
     };
   }
-}
-
-function memberStatus(member: Member): MemberStatus {
-  const announced = readAnnouncement(member.tags);
-  return {
-    name: member.name,
-    state: member.state,
-    address: endpointText(member),
-    status: announced?.status,
-    weight: announced?.weight ?? 0,
-  };
 }

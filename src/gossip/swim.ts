@@ -137,6 +137,11 @@ export class Swim {
 
   #packet(bytes: Uint8Array, from: Endpoint): void {
     const { outbox, header } = this.#context;
+    // A forged source: nothing can be sent to port 0.
+    if (from.port === 0) {
+      outbox.count('gossip_drops', 'no-source-port');
+      return;
+    }
     const packet = decodePacket(bytes, header);
     if (!packet.ok) {
       outbox.count('gossip_drops', packet.fault);

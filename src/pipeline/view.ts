@@ -1,4 +1,4 @@
-import type { Member } from '../gossip/index.ts';
+import { endpointText, type Member } from '../gossip/index.ts';
 import { createRing, ringVersion, type Ring } from '../ring/index.ts';
 
 /** Life cycle of an instance as its peer announces it by gossip. */
@@ -94,4 +94,18 @@ export function viewOf(
   }
   const isUnchanged = previous?.ring.version === ringVersion(onRing);
   return { self, ring: isUnchanged ? previous.ring : createRing(onRing), instances };
+}
+
+/** What an operator sees of a member. */
+export function memberStatus(member: Member): {
+  name: string;
+  state: Member['state'];
+  address: string;
+  status: InstanceStatus | undefined;
+  weight: number;
+} {
+  const { name, state, tags } = member;
+  const announced = readAnnouncement(tags);
+  const { status, weight = 0 } = announced ?? {};
+  return { name, state, address: endpointText(member), status, weight };
 }

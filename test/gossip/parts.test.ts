@@ -2,11 +2,44 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { gossipLimits, gossipProfiles } from '../../src/config/defaults.ts';
+import { encodeMessage } from '../../src/gossip/codec.ts';
 import { firstIncarnation, Swim, type SwimEffect } from '../../src/gossip/index.ts';
 import { News } from '../../src/gossip/news.ts';
 import { suspicionMs, suspicionSpan } from '../../src/gossip/suspicion.ts';
 import { Timers, type Timer } from '../../src/gossip/timers.ts';
 import { seededRandom } from '../support/gossip-network.ts';
+
+describe('a packet with a forged source', () => {
+  it('gets no answer when it came from port 0, and is counted', () => {
+    const swim = new Swim(
+      {
+        name: 'a',
+        incarnation: 1,
+        endpoint: { address: '127.0.0.1', port: 7_946 },
+        label: '',
+        seeds: [],
+        profile: gossipProfiles.fast,
+        tags: {},
+        random: seededRandom(1),
+      },
+      0,
+    );
+    const ping = encodeMessage({
+      kind: 'ping',
+      seqNo: 1,
+      node: 'a',
+      sourceAddress: '',
+      sourcePort: 0,
+      sourceNode: '',
+    });
+    const sentTo = (port: number): readonly string[] =>
+      swim
+        .handle({ kind: 'packet', bytes: ping, from: { address: '127.0.0.2', port } }, 0)
+        .map((effect) => (effect.kind === 'count' ? effect.reason : effect.kind));
+    assert.deepEqual(sentTo(9), ['send']);
+    assert.deepEqual(sentTo(0), ['no-source-port']);
+  });
+});
 
 describe('news', () => {
   const bytes = (text: string): Uint8Array => Buffer.from(text);

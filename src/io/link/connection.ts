@@ -60,7 +60,9 @@ export class Connection {
     this.#peer = peer;
     this.#events = events;
     this.#onExchangeClosed = onExchangeClosed;
-    this.#client = new Client(peer.address, credentials, clientOptions(context.limits, peer.name));
+    // With its scheme, so that a host called "unix" is no other scheme.
+    const target = `dns:${peer.address}`;
+    this.#client = new Client(target, credentials, clientOptions(context.limits, peer.name));
     for (const kind of laneKinds) this.#openLane(kind);
     this.#helloTimer = setTimeout(() => {
       this.#end('unreachable');

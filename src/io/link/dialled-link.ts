@@ -39,7 +39,7 @@ export class DialledLink {
     return (
       connection !== undefined &&
       connection.isUp &&
-      connection.epoch > this.#leavingEpoch &&
+      connection.epoch !== this.#leavingEpoch &&
       performance.now() >= this.#avoidUntilMs
     );
   }
@@ -56,10 +56,11 @@ export class DialledLink {
   /** Membership told more of the same peer: another process or address makes another connection. */
   update(peer: LinkPeer): void {
     const isMoved = peer.address !== this.#peer.address;
-    const isRestarted = peer.epoch > this.#peer.epoch;
+    // A clock that went back gives a restarted peer a lower epoch.
+    const isRestarted = peer.epoch !== this.#peer.epoch;
     this.#peer = peer;
     if (!isMoved && !isRestarted) return;
-    if (!isMoved && this.#connection?.isUp === true && this.#connection.epoch >= peer.epoch) {
+    if (!isMoved && this.#connection?.isUp === true && this.#connection.epoch === peer.epoch) {
       this.#avoidUntilMs = 0;
       return;
     }
@@ -73,7 +74,8 @@ export class DialledLink {
 
   /** The peer leaves: no new work for this process of it. */
   leaving(): void {
-    this.#leavingEpoch = Math.max(this.#leavingEpoch, this.#connection?.epoch ?? this.#peer.epoch);
+    const greeted = this.#connection?.epoch ?? 0;
+    this.#leavingEpoch = greeted === 0 ? this.#peer.epoch : greeted;
   }
 
   close(): void {

@@ -1,4 +1,5 @@
 import { Server } from '@grpc/grpc-js';
+import { parseHostPort } from '../../config/address.ts';
 import { linkLimits } from '../../config/defaults.ts';
 import type { RequestHead, RequestReceiver, ResponseReceiver } from '../../http/index.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
@@ -10,9 +11,6 @@ import type { LinkOptions } from './options.ts';
 import { relayMethod, serverOptions } from './service.ts';
 import { isLoopback, plaintextTrust, readTlsTrust } from './trust.ts';
 import type { Trust } from './trust.ts';
-
-/** Without a port gRPC would dial its default one. A member that tells no address has no link. */
-const hasPort = /.:\d{1,5}$/;
 
 /** Links over gRPC, as docs/link.md describes. */
 export class GrpcLinks implements Links {
@@ -78,7 +76,7 @@ export class GrpcLinks implements Links {
   }
 
   setPeers(peers: readonly LinkPeer[]): void {
-    const linkable = peers.filter((peer) => hasPort.test(peer.address));
+    const linkable = peers.filter((peer) => isDialable(peer.address));
     this.#context.counters.count('link_failures', 'bad_address', peers.length - linkable.length);
     this.#peers = new Map(linkable.map((peer) => [peer.name, peer]));
     this.#accepted?.setMembers(this.#peers);
@@ -187,4 +185,13 @@ export class GrpcLinks implements Links {
       });
     });
   }
+}
+
+/**
+ * What a member tells may be anything. gRPC takes URIs of many schemes and throws on some texts; without
+ * a port it would dial its default one. A member that tells no address has no link.
+ */
+function isDialable(address: string): boolean {
+  const parsed = parseHostPort(address);
+  return parsed !== undefined && parsed.port > 0;
 }

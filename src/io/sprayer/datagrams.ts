@@ -84,6 +84,11 @@ export class DatagramRelay {
   }
 
   #toPeer(datagram: Buffer, from: RemoteInfo): void {
+    // A forged source: no answer could be sent to port 0.
+    if (from.port === 0) {
+      this.#count('no_source_port');
+      return;
+    }
     const client = this.#clientOf(from);
     const last = client.target;
     const stays = this.#mode === 'flow' && last?.isAlive === true;

@@ -159,6 +159,25 @@ describe('the life of a link', () => {
     assert.equal(a.counters.get('link_failures', 'bad_address'), 2);
   });
 
+  it('lives on whatever a member tells as its address', async () => {
+    const a = peer('a');
+    const b = peer('b');
+    await Promise.all([a.links.start(), b.links.start()]);
+    const addresses = [
+      '\nx:5',
+      'a b:80',
+      'unix:/x:80',
+      '127.0.0.1:99999',
+      '127.0.0.1:0',
+      '[zz]:80',
+    ];
+    const strange = addresses.map((address, at) => ({ name: `x${at}`, epoch: 1, address }));
+    b.links.setPeers([a.member()]);
+    a.links.setPeers([...strange, b.member()]);
+    await a.untilUp(b);
+    assert.equal(a.counters.get('link_failures', 'bad_address'), addresses.length);
+  });
+
   it('closes the links of a member that is gone, on both sides', async () => {
     const a = peer('a');
     const b = peer('b');
@@ -172,6 +191,21 @@ describe('the life of a link', () => {
     assert.equal(b.links.isUp('a'), false);
     assert.equal(b.links.sendSipResponse('a', Buffer.from('x')), false);
     await a.until(() => !a.links.isUp('b'));
+  });
+
+  it('follows a peer that said goodbye and restarts with a clock that went back', async () => {
+    const a = peer('a');
+    const old = peer('b', { epoch: 5 });
+    await linked(a, old);
+    await old.links.stop(0);
+    await a.until(() => !a.links.isUp('b'));
+    const young = peer('b', { epoch: 4 });
+    await young.links.start();
+    young.links.setPeers([a.member()]);
+    a.links.setPeers([young.member()]);
+    await a.untilUp(young);
+    assert.ok(a.links.sendSipRequest('b', Buffer.from('to the young'), envelope));
+    await young.until(() => young.requests.length > 0);
   });
 
   it('follows a peer that restarts under its name, and refuses its former self', async () => {
