@@ -414,7 +414,7 @@ class Peer implements RunningPeer {
     const source = {
       status: () => this.#peerStatus(),
       counters: this.#counters,
-      drain: () => this.#announce('draining'),
+      drain: () => void this.#announce('draining'),
     };
     return new AdminServer(admin, source, (message) => this.#log.info(message));
   }
