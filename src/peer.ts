@@ -414,7 +414,9 @@ class Peer implements RunningPeer {
     const source = {
       status: () => this.#peerStatus(),
       counters: this.#counters,
-      drain: () => void this.#announce('draining'),
+      drain: () => {
+        this.#announce('draining');
+      },
     };
     return new AdminServer(admin, source, (message) => this.#log.info(message));
   }
@@ -423,11 +425,10 @@ class Peer implements RunningPeer {
     const { name } = this.#config;
     const { version, members } = this.#view.ring;
     const state = this.#status === 'disabled' ? 'draining' : this.#status;
-    const known = this.#gossip?.members() ?? [];
     return {
       name,
       state,
-      members: known.map(memberStatus),
+      members: (this.#gossip?.members() ?? []).map(memberStatus),
       ring: { version, members },
       addresses: { ...this.#addresses },
     };
