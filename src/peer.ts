@@ -101,7 +101,8 @@ class Peer implements RunningPeer {
     this.#log = log;
     this.#stamper = new Stamper(config.stamps.keys);
     this.#view = viewOf(config.name, []);
-    this.#numbers = this.#createResolver();
+    const { enum: numbers } = config.rules;
+    this.#numbers = numbers && createEnumResolver(numbers, this.#counters);
     this.#links = this.#createLinks();
     this.#sip = new SipListeners({
       listeners: config.sip.listeners,
@@ -171,10 +172,14 @@ class Peer implements RunningPeer {
     this.#endDrain?.();
     this.#announce('disabled');
     // Others close their links to a peer that left, with all that runs on them: leaving comes after.
-    await Promise.all(this.#carriers.splice(0).map((close) => close()));
+    await Promise.all(this.#carriers.splice(0).map((close) => this.#close(close)));
     await this.#gossip?.leave();
-    for (const close of this.#closers.splice(0).reverse()) await close();
+    for (const close of this.#closers.splice(0).reverse()) await this.#close(close);
     this.#numbers?.close();
+  }
+
+  async #close(close: () => Promise<void>): Promise<void> {
+    await close().catch((error: unknown) => this.#log.warn({ err: error }, 'not closed cleanly'));
   }
 
   async #run(part: { start(): Promise<void>; stop(): Promise<void> }): Promise<void> {
@@ -192,12 +197,6 @@ class Peer implements RunningPeer {
     });
     if (!loaded.ok) throw new Error(loaded.errors.map(formatRuleError).join('\n'));
     this.#keys = new KeyDeriver(loaded.rules);
-  }
-
-  #createResolver(): EnumResolver | undefined {
-    const { enum: options } = this.#config.rules;
-    if (options === undefined) return undefined;
-    return createEnumResolver(options, this.#counters);
   }
 
   #createLinks(): GrpcLinks {

@@ -27,16 +27,18 @@ export async function start(options: StartOptions, out: CliOutput): Promise<numb
   const parentGone = options.exitWithParent === true ? standardInputEnd() : undefined;
   // Nobody is left to start for.
   void parentGone?.then(() => setTimeout(() => process.exit(0), cliLimits.stopTimeoutMs).unref());
-  let peer: RunningPeer;
+  const signal = stopSignal((exitCode) => process.exit(exitCode));
+  let peer: RunningPeer | undefined;
   try {
     const { startPeer } = await import('../peer.ts');
-    peer = await startPeer(config, log);
+    peer = await Promise.race([startPeer(config, log), signal.then(() => undefined)]);
   } catch (error) {
     log.debug({ err: error }, 'start failed');
     complain(out, describeStartFailure(error, config, options.config));
     return 1;
   }
-  const signal = stopSignal((exitCode) => process.exit(exitCode));
+  // Told to stop while it waited for others: nobody relies on it yet.
+  if (peer === undefined) return 0;
   out.out(`${options.json === true ? asJson(peer) : asText(peer)}\n`);
   const end = await Promise.race([signal, ...(parentGone === undefined ? [] : [parentGone])]);
   log.info({ reason: end }, 'stopping');

@@ -3,31 +3,13 @@ import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import { connect, createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { stop } from '../support/cluster.ts';
+import { freeTcpPort, freeUdpPort } from '../support/free-port.ts';
 import { startPeers } from '../support/peers.ts';
 import { runSipp } from '../support/sipp.ts';
 import { requireTool } from '../support/tools.ts';
-
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
-}
-
-async function freeTcpPort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** SIPp's own UAS scenario; gives its port when it is ready. */
 async function startUas(t: TestContext, transport: 'udp' | 'tcp'): Promise<number> {

@@ -50,6 +50,8 @@ export class UdpListener {
     }
     const received = counters.counter('sip_received', 'udp');
     this.#socket.on('message', (message, source) => {
+      // No answer can go to port 0, and the system would throw at it.
+      if (source.port === 0) return counters.count('sip_drops', 'source-port-0');
       received.value++;
       const address = this.#isV6 ? plainAddress(source.address) : source.address;
       receive(message, { transport: 'UDP', address, port: source.port, flow });

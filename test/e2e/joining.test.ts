@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import { metric, stop } from '../support/cluster.ts';
+import { freeTcpPort, freeUdpPort } from '../support/free-port.ts';
+import { request } from '../support/sip-text.ts';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const address = '127.0.0.1';
+
+/** Asks until the peer answers. */
+async function untilAlive(admin: string): Promise<void> {
+  for (;;) {
+    const answer = await fetch(`${admin}/livez`).catch(() => undefined);
+    if (answer?.ok === true) return;
+  }
+}
+
+describe('a peer that waits for others', { timeout: 60_000 }, () => {
+  it('is alive but not ready, drops SIP for a retransmission to find it, and ends at a signal', async (t) => {
+    const [sipPort, adminPort, seedPort] = [
+      await freeUdpPort(),
+      await freeTcpPort(),
+      await freeTcpPort(),
+    ];
+    const folder = await mkdtemp(join(tmpdir(), 'sailring-joining-'));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    const file = join(folder, 'peer.yaml');
+    const config = {
+      name: 'waiting',
+      gossip: {
+        listen: { address, port: 0 },
+        seeds: [`${address}:${seedPort}`],
+        allowAlone: false,
+      },
+      link: { listen: { address, port: 0 } },
+      stamps: { keys: [{ id: 'test', secret: 'a secret of the tests alone' }] },
+      sip: { listeners: [{ transport: 'udp', address, port: sipPort }] },
+      application: { kind: 'embedded', module: 'demo' },
+      admin: { listen: { address, port: adminPort } },
+      log: { level: 'error' },
+    };
+    await writeFile(file, stringify(config));
+    const child = spawn(process.execPath, [main, 'start', '-c', file], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.after(() => stop(child));
+    let said = '';
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    const admin = `http://${address}:${adminPort}`;
+    await untilAlive(admin);
+    assert.equal((await fetch(`${admin}/readyz`)).status, 503);
+
+    const client = createSocket('udp4');
+    t.after(() => client.close());
+    client.on('message', (answer) => assert.fail(`answered: ${answer.toString()}`));
+    const drops = (): Promise<number> => metric(admin, 'sailring_sip_drops_total', 'not-serving');
+    while ((await drops()) === 0) client.send(request({ method: 'OPTIONS' }), sipPort, address);
+
+    assert.ok((await fetch(`${admin}/drain`, { method: 'POST' })).ok);
+    const status = (await (await fetch(`${admin}/status`)).json()) as { state: string };
+    assert.equal(status.state, 'draining');
+
+    const gone = once(child, 'exit');
+    child.kill('SIGTERM');
+    assert.deepEqual(await gone, [0, null]);
+    assert.equal(said, '');
+  });
+});
