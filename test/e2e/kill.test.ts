@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { startCluster } from '../support/cluster.ts';
+import { metric, startCluster } from '../support/cluster.ts';
 import { runSipp } from '../support/sipp.ts';
 import { requireTool } from '../support/tools.ts';
 
@@ -30,8 +30,8 @@ describe('kill -9 of one peer under load', { timeout: 120_000 }, () => {
     assert.ok(victim !== undefined);
     const timeline = { killedMs: 0, settledMs: 0 };
     const kill = async (): Promise<void> => {
-      // A third of the load before the kill, so that calls are under way.
-      await new Promise((resolve) => setTimeout(resolve, 5_000));
+      // So much has come in here that a third of the load is done and calls are under way.
+      while ((await metric(victim.admin, 'sailring_sip_requests_total', 'fallback')) < 250);
       timeline.killedMs = Date.now();
       process.kill(victim.pid, 'SIGKILL');
       timeline.settledMs = await settled(
