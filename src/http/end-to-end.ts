@@ -57,12 +57,7 @@ export function endToEndRequestHeaders(
   headers: HeaderList,
   connectionOptions: readonly string[],
 ): Field[] {
-  const kept: Field[] = [];
-  for (const field of headers) {
-    const lower = field[0].toLowerCase();
-    if (!isHopByHop(lower, connectionOptions) && !isInternalRequestHeader(lower)) kept.push(field);
-  }
-  return kept;
+  return endToEnd(headers, connectionOptions, isInternalRequestHeader);
 }
 
 /** A response's headers without those of one hop and without the marks between peers. */
@@ -70,11 +65,22 @@ export function endToEndResponseHeaders(
   headers: HeaderList,
   connectionOptions: readonly string[],
 ): Field[] {
+  return endToEnd(headers, connectionOptions, isMark);
+}
+
+function isMark(lowerCase: string): boolean {
+  return lowerCase === 'proxy-bekey' || lowerCase === 'proxy-beroute';
+}
+
+function endToEnd(
+  headers: HeaderList,
+  connectionOptions: readonly string[],
+  isInternal: (lowerCase: string) => boolean,
+): Field[] {
   const kept: Field[] = [];
   for (const field of headers) {
-    const lower = field[0].toLowerCase();
-    const isMark = lower === 'proxy-bekey' || lower === 'proxy-beroute';
-    if (!isMark && !isHopByHop(lower, connectionOptions)) kept.push(field);
+    const lowerCase = field[0].toLowerCase();
+    if (!isInternal(lowerCase) && !isHopByHop(lowerCase, connectionOptions)) kept.push(field);
   }
   return kept;
 }

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import {
   buildResponse,
   Edits,
@@ -9,6 +8,7 @@ import {
 import type { Arrival } from './arrival.ts';
 import type { ResponseTarget } from './return-response.ts';
 import { noteSource } from './rewrite.ts';
+import { sha256Of16 } from './sha256.ts';
 
 /** Begins the To tag of answers that the peer makes itself, so that their ACK is known again. */
 const tagPrefix = 'sailring-';
@@ -56,7 +56,7 @@ export function acknowledgesOwnAnswer(ack: SipMessage): boolean {
 }
 
 function ownTag(request: SipMessage): string {
-  return tagPrefix + hash('sha256', request.callId, 'buffer').toString('base64url', 0, 9);
+  return tagPrefix + sha256Of16(request.callId);
 }
 
 function withSource(request: SipMessage, arrival: Arrival): SipMessage {
