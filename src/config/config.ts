@@ -71,15 +71,88 @@ export interface StampSecret {
 export interface SipConfig {
   /** `host:port` of the cluster as clients see it. */
   readonly publicAddress?: string;
+  /** Requests that leave name the public address in Via, so that any peer may get the response. */
+  readonly useIpLoadBalancerAddressInViaHeaders: boolean;
   /** Further `host` or `host:port` that mean this cluster. */
   readonly aliases: readonly string[];
+  /** How an initial request that no rule gives a key finds its instance. */
+  readonly algorithm: 'consistent-hash' | 'round-robin';
   readonly listeners: readonly SipListenerConfig[];
-  /** UDP and TCP address that the upstream application answers to. */
-  readonly internal: ListenAddress;
+  /** UDP and TCP address that the upstream application answers and sends to. */
+  readonly internal: InternalSipConfig;
+  readonly connections: SipConnectionsConfig;
+  readonly dns: SipDnsConfig;
+  readonly protection: SipProtectionConfig;
+  readonly overload: SipOverloadConfig;
 }
 
 export interface SipListenerConfig extends ListenAddress {
-  readonly transport: 'udp' | 'tcp';
+  readonly transport: 'udp' | 'tcp' | 'tls' | 'ws' | 'wss';
+  /** Whom it serves; `internal` takes messages of applications alone. */
+  readonly type: 'default' | 'internal' | 'external';
+  /** `host:port` that clients see for this listener; by default made of the public address. */
+  readonly advertise?: string;
+  /** Sources that must begin a connection with a PROXY header; others may not. */
+  readonly proxyProtocol: readonly string[];
+  /** Always there for `tls` and `wss`, never for others. */
+  readonly tls?: SipTlsConfig;
+}
+
+/** Absolute paths of PEM files; they are read again when they change. */
+export interface SipTlsConfig {
+  readonly certificate: string;
+  readonly key: string;
+  /** Further certificates, by the server name that a client asks for (SNI). */
+  readonly servers: readonly {
+    readonly name: string;
+    readonly certificate: string;
+    readonly key: string;
+  }[];
+  /** Authority of client certificates. */
+  readonly clientCa?: string;
+  /** `none`: not asked for; `optional`: checked when given; `required`. */
+  readonly clientCertificates: 'none' | 'optional' | 'required';
+}
+
+export interface InternalSipConfig extends ListenAddress {
+  /** `host:port` that the application sends requests to; by default the address listened on. */
+  readonly advertise?: string;
+}
+
+export interface SipConnectionsConfig {
+  /** A connection without traffic is closed after this long. */
+  readonly idleMs: number;
+  /** A connection is closed at its first quiet moment after this long; 0: never. */
+  readonly lifetimeMs: number;
+  /** Connections of one source address at one time. */
+  readonly perSourceMax: number;
+  /** Absolute path of the authorities that TLS servers must bear when a request is sent to them. */
+  readonly serverCa?: string;
+}
+
+export interface SipDnsConfig {
+  /** `ip:port` of name servers; empty means those of the system. */
+  readonly servers: readonly string[];
+  readonly timeoutMs: number;
+}
+
+/** What keeps one source from using up a peer. */
+export interface SipProtectionConfig {
+  /** Requests per second of one source address; 0: no limit. */
+  readonly requestsPerSecond: number;
+  /** Requests that one source may send at once. */
+  readonly burst: number;
+  /** Addresses and networks that no limit binds. */
+  readonly allow: readonly string[];
+  /** Requests whose User-Agent begins with one of these are dropped without an answer; case is ignored. */
+  readonly droppedUserAgents: readonly string[];
+}
+
+export interface SipOverloadConfig {
+  /** Above this delay of the event loop new dialogs are refused; 0: never. */
+  readonly eventLoopDelayMs: number;
+  /** Told to clients with 503. */
+  readonly retryAfterSeconds: number;
 }
 
 export interface HttpConfig {
@@ -140,6 +213,8 @@ export interface UpstreamSipConfig {
   readonly host: string;
   readonly port: number;
   readonly transport: 'udp' | 'tcp';
+  /** Further `ip` or `ip:port` from which this application sends. */
+  readonly extraServerNodes: readonly string[];
 }
 
 export interface UpstreamHttpConfig {

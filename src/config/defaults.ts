@@ -165,6 +165,25 @@ export const pipelineLimits = {
   numbersPerRequestMax: 4,
 } as const;
 
+/** Where transactions went (docs/sip.md): each peer's memory, which is also its part of the directory. */
+export const transactionLimits = {
+  /** 64 times T1: what a transaction lasts at most, but for an INVITE that rings. */
+  timeoutMs: 32_000,
+  /** An INVITE may ring so long: above Timer C (RFC 3261 section 16.6). */
+  inviteTimeoutMs: 200_000,
+  /** Assignments kept in each of two generations, of INVITEs and of others. */
+  invitesRemembered: 262_144,
+  othersRemembered: 131_072,
+  /** Peers that keep a note of one assignment: the owner of its default key and successors. */
+  noteHolders: 2,
+  /** Rings that notes are asked for under, beside the present one. */
+  pastRingsMax: 4,
+  /** A directory that has not answered by then knows nothing. */
+  askTimeoutMs: 250,
+  /** Requests that wait for directories at one time; above it they are routed without. */
+  asksMax: 4_096,
+} as const;
+
 /** Timing of one membership profile; every peer of a cluster uses the same. */
 export interface GossipProfile {
   /** One probe starts every this often. */

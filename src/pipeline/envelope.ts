@@ -34,4 +34,9 @@ export interface Envelope {
   readonly ingressPeer: string;
   /** Links crossed so far: 0 at the ingress peer, never more than 2. */
   readonly hop: 0 | 1 | 2;
+  /**
+   * {@link assignmentKey} of the request when the owning peer's directory shall know it; empty for
+   * what a stamp routed.
+   */
+  readonly transaction: string;
 }

@@ -1,4 +1,4 @@
-import { Edits, HeaderId, type RouteValue, type SipMessage, type Via } from '../sip/index.ts';
+import { Edits, hash64, HeaderId, type RouteValue, type SipMessage, type Via } from '../sip/index.ts';
 import type { Arrival, SipNames } from './arrival.ts';
 import type { Recognised } from './recognise.ts';
 import { stampText, type Stamp, type Stamper } from './stamp.ts';
@@ -95,21 +95,6 @@ function branchOf(message: SipMessage, via: Via): string {
     ? `${via.branch}\n${callId}\n${cseqNumber}`
     : `${via.sentBy}${via.parameters}\n${message.toTag ?? ''}\n${message.fromTag ?? ''}\n${callId}\n${cseqNumber}\n${message.requestUri}`;
   return `z9hG4bKsr${hash64(identity)}`;
-}
-
-/**
- * A 64-bit hash in two FNV-like halves, as text. Need not resist forgery: a client that wanted two
- * transactions to collide could as well send the same branch twice.
- */
-function hash64(text: string): string {
-  let low = 0x811c9dc5;
-  let high = 0x9e3779b9;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    low = Math.imul(low ^ code, 0x01000193);
-    high = Math.imul(high ^ code, 0x5bd1e995) ^ (low >>> 15);
-  }
-  return (low >>> 0).toString(36) + (high >>> 0).toString(36).padStart(7, '0');
 }
 
 function editRouting(edits: Edits, message: SipMessage, recognised: Recognised): void {

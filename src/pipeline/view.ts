@@ -1,3 +1,4 @@
+import { transactionLimits } from '../config/defaults.ts';
 import { endpointText, type Member } from '../gossip/index.ts';
 import { createRing, ringVersion, type Ring } from '../ring/index.ts';
 
@@ -12,6 +13,15 @@ export interface InstanceView {
   readonly sipInternal: string;
   /** Transport between that peer and its application, as the Via names it. */
   readonly sipTransport: 'UDP' | 'TCP';
+  /** `host:port` of its SIP servers, lower case, the main one first; empty for an embedded application. */
+  readonly applications: readonly string[];
+}
+
+/** A ring that was in force until a short time ago. */
+export interface PastRing {
+  readonly ring: Ring;
+  /** Notes left under it may still be asked for until then. */
+  readonly untilMs: number;
 }
 
 /** What a peer knows of its cluster: an immutable snapshot, replaced as a whole by `peer.ts`. */
@@ -20,6 +30,14 @@ export interface ClusterView {
   readonly self: string;
   readonly ring: Ring;
   readonly instances: ReadonlyMap<string, InstanceView>;
+  /** Instance by the address of one of its SIP servers; addresses that several claim are left out. */
+  readonly applications: ReadonlyMap<string, string>;
+  /** The same of instances that left or died. */
+  readonly departed: ReadonlyMap<string, string>;
+  /** Rings of the last transaction time-out (RFC 3261 section 16.11), the latest first. */
+  readonly pastRings: readonly PastRing[];
+  /** Until then, peers may decide differently about one transaction: ring or rules have changed. */
+  readonly unsettledUntilMs: number;
 }
 
 /** What a peer says of itself in its gossip tags. */
@@ -32,13 +50,15 @@ export interface Announcement {
   readonly link: string;
   readonly sipInternal: string;
   readonly sipTransport: 'UDP' | 'TCP';
+  /** `host:port` of its SIP servers, lower case; empty for an embedded application. */
+  readonly applications: readonly string[];
 }
 
 const statuses: ReadonlySet<string> = new Set(['joining', 'ready', 'draining', 'disabled']);
 
 /** Gossip tags of an announcement; {@link readAnnouncement} is the inverse. */
 export function announcementTags(announcement: Announcement): Record<string, string> {
-  const { epoch, status, weight, link, sipInternal, sipTransport } = announcement;
+  const { epoch, status, weight, link, sipInternal, sipTransport, applications } = announcement;
   return {
     ver: '1',
     epoch: String(epoch),
@@ -46,6 +66,7 @@ export function announcementTags(announcement: Announcement): Record<string, str
     weight: String(weight),
     grpc: link,
     sip: `${sipTransport.toLowerCase()}:${sipInternal}`,
+    ...(applications.length === 0 ? {} : { app: applications.join(',') }),
   };
 }
 
@@ -65,6 +86,7 @@ export function readAnnouncement(tags: Readonly<Record<string, string>>): Announ
     link,
     sipInternal: sip[2]!,
     sipTransport: sip[1] === 'udp' ? 'UDP' : 'TCP',
+    applications: (tags['app'] ?? '').split(',').filter((address) => address !== ''),
   };
 }
 
@@ -76,24 +98,61 @@ export function isLiving(member: Member): boolean {
 /**
  * Makes the view of a member list; ready instances are on the ring, all living ones are listed.
  *
- * @param previous its ring is kept when the members on it did not change
+ * @param previous its ring is kept when the members on it did not change, else remembered as a past one
  */
 export function viewOf(
   self: string,
   members: readonly Member[],
+  nowMs: number,
   previous?: ClusterView,
 ): ClusterView {
   const instances = new Map<string, InstanceView>();
+  const departed = new Map<string, string>();
   const onRing: { name: string; weight: number }[] = [];
   for (const member of members) {
-    const announced = isLiving(member) ? readAnnouncement(member.tags) : undefined;
+    const { name } = member;
+    const announced = readAnnouncement(member.tags);
     if (announced === undefined) continue;
-    const { status, sipInternal, sipTransport, weight } = announced;
-    instances.set(member.name, { name: member.name, status, sipInternal, sipTransport });
-    if (status === 'ready') onRing.push({ name: member.name, weight });
+    const { status, sipInternal, sipTransport, weight, applications } = announced;
+    if (!isLiving(member)) {
+      for (const address of applications) departed.set(address, name);
+      continue;
+    }
+    instances.set(name, { name, status, sipInternal, sipTransport, applications });
+    if (status === 'ready') onRing.push({ name, weight });
   }
-  const isUnchanged = previous?.ring.version === ringVersion(onRing);
-  return { self, ring: isUnchanged ? previous.ring : createRing(onRing), instances };
+  const applications = addressesOf(instances.values());
+  const base = { self, instances, applications, departed };
+  if (previous?.ring.version === ringVersion(onRing)) {
+    const { ring, pastRings, unsettledUntilMs } = previous;
+    return { ...base, ring, pastRings, unsettledUntilMs };
+  }
+  const ring = createRing(onRing);
+  if (previous === undefined) return { ...base, ring, pastRings: [], unsettledUntilMs: 0 };
+  const untilMs = nowMs + transactionLimits.timeoutMs;
+  const pastRings = [{ ring: previous.ring, untilMs }, ...previous.pastRings]
+    .filter((past) => past.untilMs > nowMs && past.ring.version !== ring.version)
+    .slice(0, transactionLimits.pastRingsMax);
+  return { ...base, ring, pastRings, unsettledUntilMs: untilMs };
+}
+
+/** The view after the rules were replaced: for a transaction time-out peers may decide differently. */
+export function unsettled(view: ClusterView, nowMs: number): ClusterView {
+  return { ...view, unsettledUntilMs: nowMs + transactionLimits.timeoutMs };
+}
+
+/** What several instances claim, e.g. one on loopback for each host, names none of them. */
+function addressesOf(instances: Iterable<InstanceView>): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  const shared = new Set<string>();
+  for (const { name, applications } of instances) {
+    for (const address of applications) {
+      if (found.has(address)) shared.add(address);
+      found.set(address, name);
+    }
+  }
+  for (const address of shared) found.delete(address);
+  return found;
 }
 
 /** What an operator sees of a member. */

@@ -1,5 +1,6 @@
 export { Edits } from './edits.ts';
 export { StreamFramer, type FramingFault, type StreamFrame } from './framing.ts';
+export { hash64 } from './hash64.ts';
 export { canonicalName, HeaderId } from './header-names.ts';
 export {
   cseqOf,
@@ -23,6 +24,12 @@ export {
   type WithheldReason,
 } from './server-transaction.ts';
 export { isToken } from './token.ts';
+export {
+  assignmentKey,
+  TransactionMemory,
+  type Assignment,
+  type MemoryLimits,
+} from './transaction-memory.ts';
 export {
   parseNameAddress,
   parseParameters,

@@ -1,5 +1,8 @@
 import type { RequestHead, RequestReceiver, ResponseReceiver } from '../../http/index.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
+import type { Question } from '../../pipeline/ports.ts';
+import type { SipTarget } from '../../pipeline/sip-target.ts';
+import type { Assignment } from '../../sip/index.ts';
 
 /**
  * The gRPC links of one peer to all others: one channel per pair, long-lived streams, batches.
@@ -16,6 +19,21 @@ export interface Links {
   sendSipRequest(peer: string, message: Buffer, envelope: Envelope): boolean;
   /** Brings a response to the peer that holds the client's flow. False: not sent. */
   sendSipResponse(peer: string, message: Buffer): boolean;
+  /** Brings a final response to the application of another peer. False: not sent. */
+  sendToApplication(peer: string, message: Buffer): boolean;
+  /** Hands a request to the peer that holds the client's flow. False: not sent. */
+  sendToFlow(peer: string, flow: string, target: SipTarget | undefined, message: Buffer): boolean;
+  /** Leaves a note with the peer's directory; lost, and counted, when there is no link. */
+  sendNote(peer: string, transaction: string, assignment: Assignment): void;
+  /**
+   * Asks directories of peers, all at once. `answered` is called exactly once and never before this
+   * returns: with the first assignment that one knows, or undefined when all know none, have no link
+   * or `linkLimits.askTimeoutMs` is up.
+   */
+  ask(
+    questions: readonly Question[],
+    answered: (assignment: Assignment | undefined) => void,
+  ): void;
   /** Opens an exchange at the owning peer. Undefined: nothing was sent, try the next successor. */
   openHttp(
     peer: string,
@@ -39,5 +57,13 @@ export interface LinkPeer {
 export interface LinkHandler {
   sipRequest(message: Buffer, envelope: Envelope): void;
   sipResponse(message: Buffer): void;
+  /** A final response for the application of this peer. */
+  toApplication(message: Buffer): void;
+  /** A request of another peer's application for a flow of this peer. */
+  toFlow(message: Buffer, flow: string, target: SipTarget | undefined): void;
+  /** A note for the directory here. */
+  note(transaction: string, assignment: Assignment): void;
+  /** A question to the directory here; a claim is kept where nothing is known. */
+  ask(transaction: string, claim: Assignment | undefined): Assignment | undefined;
   http(request: RequestHead, envelope: Envelope, response: ResponseReceiver): RequestReceiver;
 }
