@@ -46,6 +46,20 @@ export function overlaps(a: ListenAddress, b: ListenAddress): boolean {
   return isWildcard(a.address) || isWildcard(b.address) || a.address === b.address;
 }
 
+/** Whether what is sent to `to` arrives at this socket, as far as the configuration can tell. */
+export function isReachedBy(listen: ListenAddress, to: { host: string; port: number }): boolean {
+  const host = to.host.toLowerCase() === 'localhost' ? '127.0.0.1' : canonicalHost(to.host);
+  const isHere = isWildcard(listen.address)
+    ? isLoopback(host)
+    : canonicalHost(listen.address) === host;
+  return listen.port === to.port && isHere;
+}
+
+/** Lower case; an IPv6 address in its shortest form, as sockets report it. */
+export function canonicalHost(host: string): string {
+  return isIPv6(host) ? compressed(host) : host.toLowerCase();
+}
+
 /** True for an IP address or a network such as 10.0.0.0/8 or fd00::/8. */
 export function isNetwork(text: string): boolean {
   const [address, prefix, ...rest] = text.split('/');

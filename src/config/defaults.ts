@@ -65,8 +65,22 @@ export const configLimits = {
   sessionCookiesMax: 16,
   /** Trusted proxies' addresses and networks. */
   trustedProxiesMax: 256,
-  /** Name servers for ENUM. */
+  /** Name servers for ENUM, and for SIP. */
   nameServersMax: 8,
+  /** Certificates of one TLS listener by server name. */
+  tlsServersMax: 64,
+  /** Sources of PROXY headers of one listener. */
+  proxySourcesMax: 256,
+  /** Highest number of connections that one source address may be allowed. */
+  connectionsPerSourceMax: 10_000,
+  /** Addresses and networks that no rate limit binds. */
+  allowedSourcesMax: 256,
+  /** Scanners' User-Agents. */
+  droppedUserAgentsMax: 64,
+  /** Further addresses of one upstream application. */
+  extraServerNodesMax: 4,
+  /** Addresses that a peer announces, together; the rest of its gossip metadata fits beside them. */
+  announcedBytesMax: 400,
 } as const;
 
 export const configDefaults = {
@@ -79,6 +93,29 @@ export const configDefaults = {
   httpPort: 8_080,
   /** 64 times T1: the life of a transaction (RFC 3261 section 17). */
   drainTimeoutMs: 32_000,
+} as const;
+
+/** What a configuration's `sip` leaves out; `configDefaults` has the ports of UDP and TCP. */
+export const sipDefaults = {
+  /** RFC 3261 section 19.1.2. */
+  tlsPort: 5_061,
+  /** RFC 7118: those of HTTP, because browsers reach nothing else everywhere. */
+  wsPort: 80,
+  wssPort: 443,
+  /** Above the 10 minutes at which clients commonly refresh what keeps a flow open. */
+  connectionIdleMs: 660_000,
+  /** Never: dialogs of WebSocket clients live on their connection, and a peer cannot see when they end. */
+  connectionLifetimeMs: 0,
+  /** Many clients may sit behind one address translator. */
+  connectionsPerSource: 1_000,
+  dnsTimeoutMs: 2_000,
+  /** No limit. */
+  requestsPerSecond: 0,
+  /** Without a `burst`, requests of so many seconds may come at once. */
+  burstSeconds: 2,
+  /** T1: clients begin to retransmit then (RFC 3261 section 17.1.1.1). */
+  eventLoopDelayMs: 500,
+  retryAfterSeconds: 5,
 } as const;
 
 /** Data Centric Rules (docs/dcr.md). */
@@ -406,6 +443,20 @@ export const linkLimits = {
   laneQueueBytesMax: 1_048_576,
   /** The same for SIP requests that start something: they yield to those in a dialog. */
   laneQueueInitialBytesMax: 524_288,
+  /** The same for questions to a directory and their answers: without one the ring decides. */
+  laneQueueAskBytesMax: 393_216,
+  /** The same for notes to a directory, which are the first to be dropped. */
+  laneQueueNoteBytesMax: 262_144,
+  /** Directories that one question may go to. */
+  questionsPerAskMax: 16,
+  /** Longest texts that a frame may hold. */
+  transactionCharactersMax: 32,
+  keyDigestCharactersMax: 32,
+  nameBytesMax: 64,
+  ringVersionBytesMax: 64,
+  flowCharactersMax: 64,
+  transportCharactersMax: 8,
+  addressCharactersMax: 64,
   /** Flow-control window of a connection that this peer dialled. */
   connectionWindowBytes: 1_048_576,
   /** Body bytes of one exchange and direction on their way or refused by the consumer. */
@@ -478,6 +529,8 @@ export const sipSocketLimits = {
   messagesPerDialMax: 64,
   /** What a datagram can hold (RFC 768: 65,535 with the headers of IPv4 and UDP). */
   datagramBytesMax: 65_507,
+  /** PROXY header of a sprayer, version 2 with its extensions. */
+  proxyHeaderBytesMax: 2_048,
 } as const;
 
 export const upstreamLimits = {

@@ -23,6 +23,11 @@ export interface Fault {
   readonly remedy: string;
 }
 
+/** A fault of the value at `path`. */
+export function valueFault(path: KeyPath, message: string, remedy: string): Fault {
+  return { path, at: 'value', message, remedy };
+}
+
 /** `file:line:column: error: what; what to do`, on one line. */
 export function formatProblem(problem: Problem): string {
   const place = `${problem.file}:${problem.line}:${problem.column}`;

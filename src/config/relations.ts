@@ -1,8 +1,10 @@
-import { formatHostPort, isLoopback, isWildcard, overlaps } from './address.ts';
+import { formatHostPort, isLoopback, isReachedBy, isWildcard, overlaps } from './address.ts';
 import type { ListenAddress } from './config.ts';
 import type { Fault, KeyPath } from './problem.ts';
-import { formatPath } from './problem.ts';
+import { formatPath, valueFault } from './problem.ts';
+import { repeats } from './repeats.ts';
 import type { Settings } from './schema.ts';
+import { sipFaults } from './sip-relations.ts';
 
 /** What no single key can tell: keys that contradict, miss or endanger each other. */
 export function checkRelations(settings: Settings): Fault[] {
@@ -18,16 +20,12 @@ export function checkRelations(settings: Settings): Fault[] {
   ];
 }
 
-function fault(path: KeyPath, message: string, remedy: string): Fault {
-  return { path, at: 'value', message, remedy };
-}
-
 function gossipFaults({ gossip }: Settings): Fault[] {
   const faults: Fault[] = [];
   const { address } = gossip.listen;
   if (!isLoopback(address) && !gossip.insecure)
     faults.push(
-      fault(
+      valueFault(
         ['gossip', 'listen', 'address'],
         `gossip on ${address} would be open to the network without encryption`,
         'listen on loopback, or set gossip.insecure: true on a network of your own',
@@ -37,7 +35,7 @@ function gossipFaults({ gossip }: Settings): Fault[] {
     faults.push(noAdvertise('gossip', address));
   if (!gossip.allowAlone && gossip.seeds.length === 0)
     faults.push(
-      fault(
+      valueFault(
         ['gossip', 'allowAlone'],
         'a peer without seeds that may not be alone never becomes ready',
         'add gossip.seeds or set gossip.allowAlone: true',
@@ -51,7 +49,7 @@ function linkFaults({ link }: Settings): Fault[] {
   const { address } = link.listen;
   if (!isLoopback(address) && link.tls === undefined && !link.insecure)
     faults.push(
-      fault(
+      valueFault(
         ['link', 'listen', 'address'],
         `links on ${address} without TLS would let anyone inject requests`,
         'add link.tls, listen on loopback, or set link.insecure: true on a network of your own',
@@ -63,7 +61,7 @@ function linkFaults({ link }: Settings): Fault[] {
 }
 
 function noAdvertise(room: 'gossip' | 'link', address: string): Fault {
-  return fault(
+  return valueFault(
     [room, 'listen', 'address'],
     `${address} is no address that other peers can use`,
     `add ${room}.advertise: host:port`,
@@ -72,8 +70,8 @@ function noAdvertise(room: 'gossip' | 'link', address: string): Fault {
 
 function stampFaults(settings: Settings): Fault[] {
   const { stamps, gossip } = settings;
-  const faults = duplicates(stamps.keys.map((key) => key.id)).map((at) =>
-    fault(
+  const faults = repeats(stamps.keys.map((key) => key.id)).map((at) =>
+    valueFault(
       ['stamps', 'keys', at, 'id'],
       `a second stamp key has the id "${stamps.keys[at]!.id}"`,
       'give each key an id of its own',
@@ -100,33 +98,10 @@ function stampFaults(settings: Settings): Fault[] {
   return faults;
 }
 
-function sipFaults({ sip }: Settings): Fault[] {
-  const faults: Fault[] = [];
-  sip.listeners.forEach(({ address }, at) => {
-    if (isWildcard(address) && sip.publicAddress === undefined)
-      faults.push(
-        fault(
-          ['sip', 'listeners', at, 'address'],
-          `${address} is no address that clients can send to`,
-          'add sip.publicAddress: host:port, which is written into Record-Route',
-        ),
-      );
-  });
-  if (isWildcard(sip.internal.address))
-    faults.push(
-      fault(
-        ['sip', 'internal', 'address'],
-        `${sip.internal.address} is no address that an application can answer to`,
-        'write the address of this machine that the application reaches',
-      ),
-    );
-  return faults;
-}
-
 function httpFaults({ http, sip }: Settings): Fault[] {
   const { cookies } = http;
-  const faults: Fault[] = duplicates(http.contextRoots.map((root) => root.path)).map((at) =>
-    fault(
+  const faults: Fault[] = repeats(http.contextRoots.map((root) => root.path)).map((at) =>
+    valueFault(
       ['http', 'contextRoots', at, 'path'],
       `the context root ${http.contextRoots[at]!.path} is listed twice`,
       'leave one of them out',
@@ -134,7 +109,7 @@ function httpFaults({ http, sip }: Settings): Fault[] {
   );
   if (cookies.sameSite === 'None' && !cookies.secure)
     faults.push(
-      fault(
+      valueFault(
         ['http', 'cookies', 'sameSite'],
         'browsers refuse cookies with SameSite=None that are not Secure',
         'set http.cookies.secure: true or choose Lax',
@@ -142,7 +117,7 @@ function httpFaults({ http, sip }: Settings): Fault[] {
     );
   if (cookies.bekey === cookies.beroute || cookies.sessionCookies.includes(cookies.beroute))
     faults.push(
-      fault(
+      valueFault(
         ['http', 'cookies', 'beroute'],
         `two cookies would have the name ${cookies.beroute}`,
         'give bekey, beroute and the session cookies different names',
@@ -150,7 +125,7 @@ function httpFaults({ http, sip }: Settings): Fault[] {
     );
   if (cookies.sessionCookies.includes(cookies.bekey))
     faults.push(
-      fault(
+      valueFault(
         ['http', 'cookies', 'bekey'],
         `two cookies would have the name ${cookies.bekey}`,
         'give bekey, beroute and the session cookies different names',
@@ -172,7 +147,7 @@ function applicationFaults({ application, sip, http }: Settings): Fault[] {
   const upstream = application;
   if (upstream.sip === undefined && upstream.http === undefined)
     faults.push(
-      fault(
+      valueFault(
         ['application'],
         'an upstream application needs a SIP server, an HTTP server or both',
         'add application.sip: {host, port} or application.http: {host, port}',
@@ -183,20 +158,21 @@ function applicationFaults({ application, sip, http }: Settings): Fault[] {
   if (upstream.sip === undefined) return [...faults, ...httpLoop(http.listeners, upstream.http)];
   if (!isLoopback(upstream.sip.host) && isLoopback(sip.internal.address))
     faults.push(
-      fault(
+      valueFault(
         ['application', 'sip', 'host'],
         `${upstream.sip.host} cannot answer to ${sip.internal.address}`,
         'set sip.internal.address to an address of this machine that the application reaches',
       ),
     );
+  const server = upstream.sip;
   const own = [...sip.listeners, sip.internal];
-  if (own.some((listen) => isSame(listen, upstream.sip)))
+  if (own.some((listen) => isReachedBy(listen, server)))
     faults.push(loop('sip', upstream.sip.host, upstream.sip.port));
   return [...faults, ...httpLoop(http.listeners, upstream.http)];
 }
 
 function notServed(protocol: 'sip' | 'http'): Fault {
-  return fault(
+  return valueFault(
     [protocol, 'listeners'],
     `${protocol}.listeners take requests that no application serves`,
     `add application.${protocol}: {host, port} or leave ${protocol}.listeners out`,
@@ -207,29 +183,23 @@ function httpLoop(
   listeners: readonly ListenAddress[],
   upstream: { host: string; port: number } | undefined,
 ): Fault[] {
-  if (upstream === undefined || !listeners.some((listen) => isSame(listen, upstream))) return [];
+  if (upstream === undefined || !listeners.some((listen) => isReachedBy(listen, upstream)))
+    return [];
   return [loop('http', upstream.host, upstream.port)];
 }
 
 function loop(protocol: 'sip' | 'http', host: string, port: number): Fault {
-  return fault(
+  return valueFault(
     ['application', protocol, 'port'],
     `the application at ${formatHostPort(host, port)} would be this peer itself`,
     'write the address of the server beside the peer',
   );
 }
 
-function isSame(listen: ListenAddress, to: { host: string; port: number } | undefined): boolean {
-  if (to === undefined) return false;
-  const address = to.host.toLowerCase() === 'localhost' ? '127.0.0.1' : to.host;
-  const reached = isWildcard(listen.address) ? isLoopback(address) : listen.address === address;
-  return listen.port === to.port && reached;
-}
-
 function adminFaults({ admin }: Settings): Fault[] {
   if (isLoopback(admin.listen.address) || admin.token !== undefined) return [];
   return [
-    fault(
+    valueFault(
       ['admin', 'listen', 'address'],
       `the admin server on ${admin.listen.address} would be open to the network`,
       'add admin.token or listen on loopback',
@@ -252,7 +222,7 @@ function listenAddresses({ sip, http, gossip, link, admin }: Settings): Listenin
   ): Listening => ({ room: String(path[0]), path, listen, transports });
   return [
     ...sip.listeners.map((listener, at) =>
-      one(['sip', 'listeners', at], listener, listener.transport),
+      one(['sip', 'listeners', at], listener, listener.transport === 'udp' ? 'udp' : 'tcp'),
     ),
     one(['sip', 'internal'], sip.internal, 'udp', 'tcp'),
     ...http.listeners.map((listener, at) => one(['http', 'listeners', at], listener, 'tcp')),
@@ -275,16 +245,11 @@ function portFaults(settings: Settings): Fault[] {
       );
     if (earlier === undefined) return [];
     return [
-      fault(
+      valueFault(
         [...later.path, 'port'],
         `${formatPath(later.path)} and ${formatPath(earlier.path)} both want port ${later.listen.port}`,
         'give one of them another port',
       ),
     ];
   });
-}
-
-/** Indexes of values that stood before. */
-function duplicates(values: readonly string[]): number[] {
-  return values.flatMap((value, at) => (values.indexOf(value) < at ? [at] : []));
 }

@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { extname, resolve } from 'node:path';
-import type { ApplicationConfig, Config, LinkConfig, StampSecret } from './config.ts';
+import type {
+  ApplicationConfig,
+  Config,
+  LinkConfig,
+  SipConfig,
+  SipTlsConfig,
+  StampSecret,
+} from './config.ts';
 import { configLimits } from './defaults.ts';
 import type { Fault, KeyPath } from './problem.ts';
 import type { SecretSource, Settings } from './schema.ts';
@@ -23,13 +30,14 @@ export function resolveSettings(
   world: ConfigWorld,
 ): { config: Config; faults: readonly Fault[] } {
   const resolver = new Resolver(directory, world);
-  const { name, stamps, admin, link, rules, application, ...rest } = settings;
+  const { name, stamps, admin, link, sip, rules, application, ...rest } = settings;
   const { token, ...openAdmin } = admin;
   const { file, ...openRules } = rules;
   const config: Config = {
     ...rest,
     name: name ?? nameFromHost(world.hostname),
     link: resolver.link(link),
+    sip: resolver.sip(sip),
     stamps: { ...stamps, keys: resolver.stampKeys(stamps.keys) },
     rules: { ...openRules, ...resolver.rules(file) },
     application: resolver.application(application),
@@ -96,6 +104,37 @@ class Resolver {
         key: this.#file([...path, 'key'], key),
         ca: this.#file([...path, 'ca'], ca),
       },
+    };
+  }
+
+  sip(sip: SipConfig): SipConfig {
+    const { serverCa, ...connections } = sip.connections;
+    const path: KeyPath = ['sip', 'connections', 'serverCa'];
+    return {
+      ...sip,
+      listeners: sip.listeners.map((listener, at) =>
+        listener.tls === undefined
+          ? listener
+          : { ...listener, tls: this.#sipTls(['sip', 'listeners', at, 'tls'], listener.tls) },
+      ),
+      connections: {
+        ...connections,
+        ...(serverCa === undefined ? {} : { serverCa: this.#file(path, serverCa) }),
+      },
+    };
+  }
+
+  #sipTls(path: KeyPath, { clientCa, ...tls }: SipTlsConfig): SipTlsConfig {
+    return {
+      ...tls,
+      certificate: this.#file([...path, 'certificate'], tls.certificate),
+      key: this.#file([...path, 'key'], tls.key),
+      servers: tls.servers.map(({ name, certificate, key }, at) => ({
+        name,
+        certificate: this.#file([...path, 'servers', at, 'certificate'], certificate),
+        key: this.#file([...path, 'servers', at, 'key'], key),
+      })),
+      ...(clientCa === undefined ? {} : { clientCa: this.#file([...path, 'clientCa'], clientCa) }),
     };
   }
 

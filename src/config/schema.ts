@@ -1,8 +1,21 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
-import { isHost, isNetwork, parseHostPort } from './address.ts';
 import type { Config, StampSecret } from './config.ts';
 import { configDefaults, configLimits, enumLimits, gossipLimits } from './defaults.ts';
+import { sip } from './sip-schema.ts';
+import {
+  absolutePath,
+  cookieName,
+  filePath,
+  host,
+  hostPort,
+  ipAddress,
+  ipOrIpPort,
+  ipPort,
+  keyId,
+  nameText,
+  network,
+  port,
+} from './values.ts';
 
 /** A secret as the file gives it: the text itself, or where it stands. */
 export type SecretSource = string | { readonly file: string } | { readonly env: string };
@@ -18,53 +31,6 @@ export interface Settings extends Omit<Config, 'name' | 'stamps' | 'admin'> {
 
 /** A fault of shape: where, zod's code and what is needed to explain it. */
 export type ShapeIssue = z.core.$ZodIssue;
-
-/** Text that passes a check of ours. The error is `what; what to do`. */
-function text(check: (value: string) => boolean, error: string): z.ZodString {
-  return z.string().refine(check, { error });
-}
-
-/** Text of a pattern, which editors see too. */
-function pattern(expression: RegExp, error: string): z.ZodString {
-  return z.string().regex(expression, { error });
-}
-
-const nameText = pattern(
-  /^[A-Za-z0-9._-]{1,64}$/u,
-  'is not a usable name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -',
-);
-const ipAddress = text(
-  (value) => isIP(value) !== 0,
-  'is not an IP address; write an address of this machine such as 127.0.0.1, 0.0.0.0 or "::1"',
-);
-const host = text(isHost, 'is not a host; write an IP address or a DNS name without a port');
-const hostPort = text(
-  (value) => (parseHostPort(value)?.port ?? 0) > 0,
-  'is not host:port; write for example 192.0.2.1:5060, sip.example.com:5060 or "[2001:db8::1]:5060"',
-);
-const hostOrHostPort = text(
-  (value) => isHost(value) || (parseHostPort(value)?.port ?? 0) > 0,
-  'is neither host nor host:port; write for example sip.example.com or sip.example.com:5060',
-);
-const ipPort = text(
-  (value) => isIP(parseHostPort(value)?.host ?? '') !== 0,
-  'is not ip:port; write for example 192.0.2.53:53 or "[2001:db8::53]:53"',
-);
-const network = text(
-  isNetwork,
-  'is neither an IP address nor a network; write for example 10.0.0.0/8 or "fd00::/8"',
-);
-const absolutePath = pattern(
-  /^\/[\x21-\x3a\x3c-\x7e]*$/u,
-  'is not an absolute path; begin it with "/" and leave out spaces and semicolons',
-);
-const cookieName = pattern(
-  /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/u,
-  'is not a cookie name; use letters, digits, "_" and "-"',
-);
-const keyId = pattern(/^[A-Za-z0-9]{1,16}$/u, 'is not a key id; use 1 to 16 letters and digits');
-const filePath = text((value) => value !== '', 'is empty; write the path of a file');
-const port = z.int().min(0).max(65_535);
 
 function listen(address: string, defaultPort: number) {
   return z
@@ -150,31 +116,6 @@ const stamps = z.strictObject({
     .enum(['ignore', 'reject'])
     .default('ignore')
     .describe('a request with a forged stamp is routed as new, or answered 403'),
-});
-
-const sip = z.strictObject({
-  publicAddress: z
-    .exactOptional(hostPort)
-    .describe('host:port of the cluster as clients see it; written into Record-Route and Path'),
-  aliases: z
-    .array(hostOrHostPort)
-    .max(configLimits.aliasesOfPeerMax)
-    .default([])
-    .describe('further host or host:port in Route and Request-URI that mean this cluster'),
-  listeners: z
-    .array(
-      z.strictObject({
-        transport: z.enum(['udp', 'tcp']).describe('transport protocol'),
-        address: ipAddress.default('127.0.0.1').describe('IP address to listen on'),
-        port: port.default(configDefaults.sipPort).describe('port; 0 takes any free one'),
-      }),
-    )
-    .max(configLimits.listenersMax)
-    .default([])
-    .describe('where SIP from outside arrives'),
-  internal: listen('127.0.0.1', configDefaults.sipInternalPort).describe(
-    'UDP and TCP address that the upstream application answers to',
-  ),
 });
 
 const cookies = z.strictObject({
@@ -269,6 +210,13 @@ const application = z
               host: host.describe('host of the SIP server'),
               port: port.min(1).default(configDefaults.sipPort).describe('its port'),
               transport: z.enum(['udp', 'tcp']).default('udp').describe('transport to it'),
+              extraServerNodes: z
+                .array(ipOrIpPort)
+                .max(configLimits.extraServerNodesMax)
+                .default([])
+                .describe(
+                  'further ip or ip:port from which it sends; without a port, that of `port`',
+                ),
             }),
           )
           .describe('SIP server'),

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ConfigWorld, Config } from '../../src/config/index.ts';
-import { formatProblem, loadConfig, parseConfig } from '../../src/config/index.ts';
+import {
+  applicationAddresses,
+  formatProblem,
+  loadConfig,
+  parseConfig,
+} from '../../src/config/index.ts';
 
 const files = new Map<string, Uint8Array>();
 
@@ -46,9 +51,23 @@ describe('a configuration with little in it', () => {
       },
       link: { listen: { address: '127.0.0.1', port: 7947 }, insecure: false },
       sip: {
+        useIpLoadBalancerAddressInViaHeaders: false,
         aliases: [],
-        listeners: [{ transport: 'udp', address: '127.0.0.1', port: 5060 }],
+        algorithm: 'consistent-hash',
+        listeners: [
+          {
+            transport: 'udp',
+            address: '127.0.0.1',
+            port: 5060,
+            type: 'default',
+            proxyProtocol: [],
+          },
+        ],
         internal: { address: '127.0.0.1', port: 5070 },
+        connections: { idleMs: 660_000, lifetimeMs: 0, perSourceMax: 1_000 },
+        dns: { servers: [], timeoutMs: 2_000 },
+        protection: { requestsPerSecond: 0, burst: 1, allow: [], droppedUserAgents: [] },
+        overload: { eventLoopDelayMs: 500, retryAfterSeconds: 5 },
       },
       http: {
         listeners: [],
@@ -104,6 +123,128 @@ application: { kind: embedded, module: demo }
     });
 });
 
+describe('SIP', () => {
+  for (const [transport, port] of [
+    ['udp', 5060],
+    ['tcp', 5060],
+    ['tls', 5061],
+    ['ws', 80],
+    ['wss', 443],
+  ] as const)
+    it(`listens for ${transport} on port ${port} by default, and on any with port 0`, () => {
+      const tls = ['tls', 'wss'].includes(transport) ? ', tls: { certificate: a, key: b }' : '';
+      const ports = ['', ', port: 0', ', port: 7'].map((given) => {
+        const text = `
+sip: { listeners: [{ transport: ${transport}${given}${tls} }] }
+application: { kind: embedded, module: demo }`;
+        return accepted(text, world({ readFile: () => new Uint8Array() })).sip.listeners[0]?.port;
+      });
+      assert.deepEqual(ports, [port, 0, 7]);
+    });
+
+  it('takes every key there is', () => {
+    const { sip, application } = accepted(
+      `
+sip:
+  publicAddress: sip.example.com:5060
+  useIpLoadBalancerAddressInViaHeaders: true
+  aliases: [example.com]
+  algorithm: round-robin
+  listeners:
+    - { transport: tcp, address: '::', port: 5062, type: external, advertise: 'a.example:5062', proxyProtocol: [10.0.0.0/8] }
+    - { transport: udp, type: internal, port: 5063 }
+  internal: { address: 0.0.0.0, port: 5071, advertise: '127.0.0.1:5071' }
+  connections: { idleMs: 1000, lifetimeMs: 3600000, perSourceMax: 5, serverCa: ca.pem }
+  dns: { servers: ['127.0.0.1:5353'], timeoutMs: 100 }
+  protection: { requestsPerSecond: 50, burst: 60, allow: [192.0.2.0/24], droppedUserAgents: [friendly-scanner] }
+  overload: { eventLoopDelayMs: 0, retryAfterSeconds: 30 }
+application:
+  kind: upstream
+  sip: { host: 127.0.0.1, port: 5080, extraServerNodes: [127.0.0.2, '[::1]:5081'] }
+stamps: { keys: [{ id: a, secret: 0123456789abcdef }] }
+`,
+      world({ readFile: () => new Uint8Array() }),
+    );
+    assert.deepEqual(sip, {
+      publicAddress: 'sip.example.com:5060',
+      useIpLoadBalancerAddressInViaHeaders: true,
+      aliases: ['example.com'],
+      algorithm: 'round-robin',
+      listeners: [
+        {
+          transport: 'tcp',
+          address: '::',
+          port: 5062,
+          type: 'external',
+          advertise: 'a.example:5062',
+          proxyProtocol: ['10.0.0.0/8'],
+        },
+        { transport: 'udp', address: '127.0.0.1', port: 5063, type: 'internal', proxyProtocol: [] },
+      ],
+      internal: { address: '0.0.0.0', port: 5071, advertise: '127.0.0.1:5071' },
+      connections: {
+        idleMs: 1_000,
+        lifetimeMs: 3_600_000,
+        perSourceMax: 5,
+        serverCa: '/etc/sailring/ca.pem',
+      },
+      dns: { servers: ['127.0.0.1:5353'], timeoutMs: 100 },
+      protection: {
+        requestsPerSecond: 50,
+        burst: 60,
+        allow: ['192.0.2.0/24'],
+        droppedUserAgents: ['friendly-scanner'],
+      },
+      overload: { eventLoopDelayMs: 0, retryAfterSeconds: 30 },
+    });
+    assert.deepEqual(application, {
+      kind: 'upstream',
+      sip: {
+        host: '127.0.0.1',
+        port: 5080,
+        transport: 'udp',
+        extraServerNodes: ['127.0.0.2', '[::1]:5081'],
+      },
+    });
+  });
+
+  it('lets two seconds of requests come at once where no burst is given', () => {
+    const text = smallest.replace('udp }]', 'udp }], protection: { requestsPerSecond: 40 }');
+    assert.equal(accepted(text).sip.protection.burst, 80);
+  });
+
+  for (const [given, expected] of [
+    ['', 'none'],
+    [', clientCa: ca', 'optional'],
+    [', clientCa: ca, clientCertificates: required', 'required'],
+    [', clientCa: ca, clientCertificates: none', 'none'],
+  ] as const)
+    it(`with tls of a certificate${given} it treats client certificates as ${expected}`, () => {
+      const text = `
+sip: { listeners: [{ transport: tls, tls: { certificate: a, key: b${given} } }] }
+application: { kind: embedded, module: demo }`;
+      const { sip } = accepted(text, world({ readFile: () => new Uint8Array() }));
+      assert.equal(sip.listeners[0]?.tls?.clientCertificates, expected);
+    });
+});
+
+describe('the addresses of an upstream application', () => {
+  it('are the main one and the extra ones, as sockets report them', () => {
+    const addresses = applicationAddresses({
+      host: 'App.Example',
+      port: 5_080,
+      transport: 'udp',
+      extraServerNodes: ['192.0.2.7', '2001:DB8:0::7', '[2001:db8::8]:5090'],
+    });
+    assert.deepEqual(addresses, [
+      'app.example:5080',
+      '192.0.2.7:5080',
+      '[2001:db8::7]:5080',
+      '[2001:db8::8]:5090',
+    ]);
+  });
+});
+
 describe('secrets and paths', () => {
   files.set('/etc/sailring/key', Buffer.from('0123456789abcdef\n'));
   files.set('/etc/sailring/rules.xml', Buffer.from('<rules/>'));
@@ -131,13 +272,35 @@ admin: { token: { env: TOKEN } }`,
 
   it('count from the folder of the file', () => {
     const config = accepted(`
-sip: { listeners: [{ transport: udp }] }
+sip:
+  listeners:
+    - transport: wss
+      tls:
+        certificate: tls/cert.pem
+        key: tls/private.pem
+        clientCa: tls/ca.pem
+        servers: [{ name: a.example, certificate: ./tls/cert.pem, key: tls/private.pem }]
+  connections: { serverCa: tls/ca.pem }
 rules: { file: rules.xml }
 application: { kind: embedded, module: ./app.ts }
 link: { tls: { certificate: tls/cert.pem, key: tls/private.pem, ca: tls/ca.pem } }
 `);
     assert.equal(config.rules.file, '/etc/sailring/rules.xml');
     assert.deepEqual(config.application, { kind: 'embedded', module: '/etc/sailring/app.ts' });
+    assert.equal(config.sip.connections.serverCa, '/etc/sailring/tls/ca.pem');
+    assert.deepEqual(config.sip.listeners[0]?.tls, {
+      certificate: '/etc/sailring/tls/cert.pem',
+      key: '/etc/sailring/tls/private.pem',
+      servers: [
+        {
+          name: 'a.example',
+          certificate: '/etc/sailring/tls/cert.pem',
+          key: '/etc/sailring/tls/private.pem',
+        },
+      ],
+      clientCa: '/etc/sailring/tls/ca.pem',
+      clientCertificates: 'optional',
+    });
     assert.deepEqual(config.link.tls, {
       certificate: '/etc/sailring/tls/cert.pem',
       key: '/etc/sailring/tls/private.pem',
@@ -172,6 +335,32 @@ admin: { token: "not a token" }
         '8:31 the environment variable NONE is not set',
         '9:24 the secret of stamp key "d" has fewer than 16 bytes',
         '10:17 the admin token is no line of at least 16 printable ASCII characters without spaces',
+      ],
+    );
+  });
+
+  it('are refused for each TLS file that is not there', () => {
+    const lines = refused(`
+sip:
+  listeners:
+    - transport: tls
+      tls:
+        certificate: none-1
+        key: none-2
+        clientCa: none-3
+        servers: [{ name: a, certificate: none-4, key: none-5 }]
+  connections: { serverCa: none-6 }
+application: { kind: embedded, module: demo }
+`);
+    assert.deepEqual(
+      lines.map((line) => /^peer.yaml:(\d+):.*(none-\d)/u.exec(line)?.slice(1)),
+      [
+        ['6', 'none-1'],
+        ['7', 'none-2'],
+        ['8', 'none-3'],
+        ['9', 'none-4'],
+        ['9', 'none-5'],
+        ['10', 'none-6'],
       ],
     );
   });
@@ -314,6 +503,41 @@ const faults: readonly (readonly [name: string, text: string, line: string])[] =
     'a context root without slash',
     `${smallest}http: { contextRoots: [{ path: shop, kind: web }] }`,
     'peer.yaml:4:32: error: http.contextRoots[0].path "shop" is not an absolute path; begin it with "/" and leave out spaces and semicolons',
+  ],
+  [
+    'an unknown transport',
+    'sip: { listeners: [{ transport: tlss }] }\napplication: { kind: embedded, module: demo }',
+    'peer.yaml:1:33: error: sip.listeners[0].transport must be one of udp, tcp, tls, ws, wss, not "tlss"; did you mean "tls"?',
+  ],
+  [
+    'a mistyped key of TLS',
+    'sip: { listeners: [{ transport: tls, tls: { certificate: a, key: b, clientCA: c } }] }\napplication: { kind: embedded, module: demo }',
+    'peer.yaml:1:69: error: unknown key "clientCA" in sip.listeners[0].tls; did you mean "clientCa"?',
+  ],
+  [
+    'TLS without a key',
+    'sip: { listeners: [{ transport: tls, tls: { certificate: a } }] }\napplication: { kind: embedded, module: demo }',
+    'peer.yaml:1:43: error: sip.listeners[0].tls.key is missing; add it: PEM file of its key',
+  ],
+  [
+    'an extra server node that is a name',
+    `application: { kind: upstream, sip: { host: 127.0.0.1, extraServerNodes: [app.example] } }`,
+    'peer.yaml:1:75: error: application.sip.extraServerNodes[0] "app.example" is neither an IP address nor ip:port; write for example 192.0.2.20, 192.0.2.20:5060 or "[2001:db8::20]:5060"',
+  ],
+  [
+    'more extra server nodes than gossip carries',
+    `application: { kind: upstream, sip: { host: 127.0.0.1, extraServerNodes: [10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5] } }`,
+    'peer.yaml:1:74: error: application.sip.extraServerNodes has too many entries; write 4 at most',
+  ],
+  [
+    'a scanner without a name',
+    `sip: { protection: { droppedUserAgents: [" "] } }\napplication: { kind: embedded, module: demo }`,
+    'peer.yaml:1:42: error: sip.protection.droppedUserAgents[0] " " is no begin of a User-Agent; use 1 to 64 printable ASCII characters without spaces around them',
+  ],
+  [
+    'a burst of nothing',
+    `sip: { protection: { burst: 0 } }\napplication: { kind: embedded, module: demo }`,
+    'peer.yaml:1:29: error: sip.protection.burst must be at least 1; write 1 or more',
   ],
   [
     'a network with too long a prefix',

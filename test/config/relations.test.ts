@@ -2,11 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parse, stringify } from 'yaml';
 import type { ConfigWorld } from '../../src/config/index.ts';
+import { gossipLimits } from '../../src/config/defaults.ts';
 import { parseConfig } from '../../src/config/index.ts';
+import { encodeTags } from '../../src/gossip/tags.ts';
+import { announcementTags } from '../../src/pipeline/view.ts';
 
 const world: ConfigWorld = { hostname: 'test', env: {}, readFile: () => new Uint8Array() };
 const keys = 'stamps: { keys: [{ id: a, secret: 0123456789abcdef }] }';
 const demo = 'application: { kind: embedded, module: demo }';
+const upstream = 'application: { kind: upstream, sip: { host: 127.0.0.1, port: 5080 } }';
+const longName = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.example`;
 const udp = 'sip: { listeners: [{ transport: udp }] }';
 
 function problemsOf(...parts: string[]): string[] {
@@ -76,10 +81,160 @@ const relations: readonly (readonly [string, readonly string[], string, string])
     'sip: { publicAddress: "sip.example.com:5060" }',
   ],
   [
+    'SIP on every address without public address, advertised',
+    ['sip: { listeners: [{ transport: tcp, address: "::" }] }', demo, keys],
+    '1:47 :: is no address that clients can send to',
+    'sip: { listeners: [{ advertise: "192.0.2.1:5060" }] }',
+  ],
+  [
+    'an internal listener on every address, whatever the public address is',
+    [
+      'sip: { publicAddress: "a:1", listeners: [{ transport: udp, address: 0.0.0.0, type: internal }] }',
+      upstream,
+      keys,
+    ],
+    '1:69 0.0.0.0 is no address that an application can send to',
+    'sip: { listeners: [{ advertise: "192.0.2.1:5060" }] }',
+  ],
+  [
+    'an internal listener for an embedded application',
+    ['sip: { listeners: [{ transport: udp, type: internal }] }', demo],
+    '1:44 an internal listener takes messages of SIP servers, but there is no upstream SIP server',
+    'sip: { listeners: [{ type: external }] }',
+  ],
+  [
+    'an internal listener for an application of HTTP alone',
+    [
+      'sip: { listeners: [{ transport: udp, type: internal }] }\nhttp: { listeners: [{}] }',
+      'application: { kind: upstream, http: { host: 127.0.0.1, port: 8081 } }',
+    ],
+    '1:19 sip.listeners take requests that no application serves\n1:44 an internal listener takes messages of SIP servers, but there is no upstream SIP server',
+    'application: { sip: { host: 127.0.0.1, port: 5080 } }',
+  ],
+  [
+    'TLS without certificate',
+    ['sip: { listeners: [{ transport: tls }] }', demo],
+    '1:33 a tls listener cannot start without a certificate',
+    'sip: { listeners: [{ tls: { certificate: a, key: b } }] }',
+  ],
+  [
+    'WSS without certificate',
+    ['sip: { listeners: [{ transport: wss }] }', demo],
+    '1:33 a wss listener cannot start without a certificate',
+    'sip: { listeners: [{ transport: ws }] }',
+  ],
+  ...['udp', 'tcp', 'ws'].map(
+    (transport) =>
+      [
+        `a certificate for ${transport}`,
+        [
+          `sip: { listeners: [{ tls: { certificate: a, key: b }, transport: ${transport} }] }`,
+          demo,
+        ],
+        `1:22 a ${transport} listener would not use its certificate: nothing would be encrypted`,
+        'sip: { listeners: [{ transport: tls }] }',
+      ] as const,
+  ),
+  [
+    'client certificates without authority',
+    [
+      'sip: { listeners: [{ transport: tls, tls: { certificate: a, key: b, clientCertificates: optional } }] }',
+      demo,
+    ],
+    '1:89 client certificates cannot be checked without their authority',
+    'sip: { listeners: [{ tls: { clientCa: c } }] }',
+  ],
+  [
+    'two certificates for one server name',
+    [
+      'sip: { listeners: [{ transport: tls, tls: { certificate: a, key: b, servers: [{ name: a.example, certificate: a, key: b }, { name: A.example, certificate: c, key: d }] } }] }',
+      demo,
+    ],
+    '1:132 a second certificate is for the server name A.example',
+    'sip: { listeners: [{ tls: { servers: [{ name: b.example }] } }] }',
+  ],
+  [
+    'PROXY headers on UDP',
+    ['sip: { listeners: [{ transport: udp, proxyProtocol: [10.0.0.1] }] }', demo],
+    '1:53 a PROXY header begins a connection, and UDP has none',
+    'sip: { listeners: [{ transport: tcp }] }',
+  ],
+  [
+    'a sprayer in Via that has no address',
+    ['sip: { useIpLoadBalancerAddressInViaHeaders: true, listeners: [{ transport: udp }] }', demo],
+    '1:46 there is no public address that Via headers could name',
+    'sip: { publicAddress: "sip.example.com:5060" }',
+  ],
+  [
+    'TLS and TCP on one port',
+    [
+      'sip: { listeners: [{ transport: tcp, port: 5061 }, { transport: tls, tls: { certificate: a, key: b } }] }',
+      demo,
+    ],
+    '1:52 sip.listeners[1] and sip.listeners[0] both want port 5061',
+    'sip: { listeners: [{ port: 5062 }] }',
+  ],
+  [
+    'a WebSocket on the port of HTTP',
+    [
+      'sip: { listeners: [{ transport: ws, port: 8080 }] }\nhttp: { listeners: [{ port: 8080 }] }',
+      demo,
+    ],
+    '2:29 http.listeners[0] and sip.listeners[0] both want port 8080',
+    'http: { listeners: [{ port: 8081 }] }',
+  ],
+  [
+    'one extra server node twice',
+    [
+      udp,
+      'application: { kind: upstream, sip: { host: 127.0.0.1, port: 5080, extraServerNodes: ["127.0.0.2", "127.0.0.2:5080"] } }',
+    ],
+    '2:100 127.0.0.2:5080 is listed already, or is the server itself',
+    'application: { sip: { extraServerNodes: ["127.0.0.3"] } }',
+  ],
+  [
+    'an extra server node that is the server',
+    [
+      udp,
+      'application: { kind: upstream, sip: { host: "::1", port: 5080, extraServerNodes: ["0::1"] } }',
+    ],
+    '2:83 0::1 is listed already, or is the server itself',
+    'application: { sip: { extraServerNodes: ["[::1]:5081"] } }',
+  ],
+  ...['127.0.0.1:5060', '127.0.0.1:5070', '192.0.2.9:5060', '192.0.2.8:5060', '192.0.2.7:5099'].map(
+    (node) =>
+      [
+        `an extra server node ${node} that is this cluster`,
+        [
+          'sip: { publicAddress: "192.0.2.9:5060", aliases: [192.0.2.8], listeners: [{ transport: udp, advertise: "192.0.2.7:5099" }] }',
+          `application: { kind: upstream, sip: { host: 127.0.0.1, port: 5080, extraServerNodes: ["${node}"] } }`,
+        ],
+        `2:87 ${node} is an address of this peer or its cluster, not of the application`,
+        'application: { sip: { extraServerNodes: ["192.0.2.20"] } }',
+      ] as const,
+  ),
+  [
+    'addresses that gossip cannot carry',
+    [
+      `application: { kind: upstream, sip: { host: ${longName}, port: 5080 } }`,
+      `link: { advertise: "${longName}:7947" }`,
+      keys,
+      'sip: { internal: { address: 192.0.2.1 }, listeners: [{ transport: udp }] }',
+    ],
+    '1:45 the addresses that this peer announces to others have 422 characters; at most 400 fit',
+    'link: { advertise: "192.0.2.1:7947" }',
+  ],
+  [
     'answers to every address',
     ['sip: { listeners: [{ transport: udp }], internal: { address: 0.0.0.0 } }', demo, keys],
     '1:62 0.0.0.0 is no address that an application can answer to',
     'sip: { internal: { address: 192.0.2.1 } }',
+  ],
+  [
+    'answers to every address, advertised',
+    ['sip: { listeners: [{ transport: udp }], internal: { address: "::" } }', demo, keys],
+    '1:62 :: is no address that an application can answer to',
+    'sip: { internal: { advertise: "192.0.2.1:5070" } }',
   ],
   [
     'a context root twice',
@@ -185,7 +340,7 @@ describe('keys that do not go together are refused at their place:', () => {
         name === 'one port twice, once on every address'
           ? [problem.replace(/^\S+ /u, ''), problems.map((line) => line.replace(/^\S+ /u, ''))]
           : [problem, problems];
-      assert.deepEqual(found, [expected]);
+      assert.deepEqual(found, expected.split('\n'));
     });
 
     it(`${name}: mended`, () => {
@@ -197,6 +352,30 @@ describe('keys that do not go together are refused at their place:', () => {
   it('UDP and TCP may share a port', () => {
     const text = 'sip: { listeners: [{ transport: udp }, { transport: tcp }] }';
     assert.deepEqual(problemsOf(text, demo), []);
+  });
+
+  it('the longest addresses that are accepted fit the metadata of gossip', () => {
+    const host = (length: number): string =>
+      `${'a'.repeat(62)}.`.repeat(8).slice(0, length - 1) + 'z';
+    const nodes = [1, 2, 3, 4].map((at) => `[2001:db8:1111:2222:3333:4444:5555:${at}111]:5080`);
+    const configOf = (length: number): string[] => [
+      'sip: { listeners: [{ transport: udp }], internal: { address: 192.0.2.1 } }',
+      keys,
+      `application: { kind: upstream, sip: { host: ${host(length)}, port: 5080, extraServerNodes: ${JSON.stringify(nodes)} } }`,
+    ];
+    const lengths = Array.from({ length: 253 }, (_, at) => at + 1);
+    const longest = lengths.findLast((length) => problemsOf(...configOf(length)).length === 0) ?? 0;
+    assert.ok(longest > 150 && longest < 253, String(longest));
+    const tags = announcementTags({
+      epoch: Number.MAX_SAFE_INTEGER,
+      status: 'draining',
+      weight: 99.99999999999999,
+      link: '127.0.0.1:7947',
+      sipInternal: '192.0.2.1:5070',
+      sipTransport: 'UDP',
+      applications: [`${host(longest)}:5080`, ...nodes],
+    });
+    assert.ok(encodeTags(tags).length <= gossipLimits.metaBytesMax);
   });
 });
 

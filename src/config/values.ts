@@ -1,0 +1,69 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { isHost, isNetwork, parseHostPort } from './address.ts';
+
+/** Text that passes a check of ours. The error is `what; what to do`. */
+export function text(check: (value: string) => boolean, error: string): z.ZodString {
+  return z.string().refine(check, { error });
+}
+
+/** Text of a pattern, which editors see too. */
+export function pattern(expression: RegExp, error: string): z.ZodString {
+  return z.string().regex(expression, { error });
+}
+
+export const nameText: z.ZodString = pattern(
+  /^[A-Za-z0-9._-]{1,64}$/u,
+  'is not a usable name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -',
+);
+export const ipAddress: z.ZodString = text(
+  (value) => isIP(value) !== 0,
+  'is not an IP address; write an address of this machine such as 127.0.0.1, 0.0.0.0 or "::1"',
+);
+export const host: z.ZodString = text(
+  isHost,
+  'is not a host; write an IP address or a DNS name without a port',
+);
+export const hostPort: z.ZodString = text(
+  (value) => (parseHostPort(value)?.port ?? 0) > 0,
+  'is not host:port; write for example 192.0.2.1:5060, sip.example.com:5060 or "[2001:db8::1]:5060"',
+);
+export const hostOrHostPort: z.ZodString = text(
+  (value) => isHost(value) || (parseHostPort(value)?.port ?? 0) > 0,
+  'is neither host nor host:port; write for example sip.example.com or sip.example.com:5060',
+);
+export const ipPort: z.ZodString = text(
+  (value) => isIP(parseHostPort(value)?.host ?? '') !== 0,
+  'is not ip:port; write for example 192.0.2.53:53 or "[2001:db8::53]:53"',
+);
+export const ipOrIpPort: z.ZodString = text(
+  (value) => isIP(value) !== 0 || isUsableIpPort(value),
+  'is neither an IP address nor ip:port; write for example 192.0.2.20, 192.0.2.20:5060 or "[2001:db8::20]:5060"',
+);
+export const network: z.ZodString = text(
+  isNetwork,
+  'is neither an IP address nor a network; write for example 10.0.0.0/8 or "fd00::/8"',
+);
+export const absolutePath: z.ZodString = pattern(
+  /^\/[\x21-\x3a\x3c-\x7e]*$/u,
+  'is not an absolute path; begin it with "/" and leave out spaces and semicolons',
+);
+export const cookieName: z.ZodString = pattern(
+  /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/u,
+  'is not a cookie name; use letters, digits, "_" and "-"',
+);
+export const keyId: z.ZodString = pattern(
+  /^[A-Za-z0-9]{1,16}$/u,
+  'is not a key id; use 1 to 16 letters and digits',
+);
+export const filePath: z.ZodString = text(
+  (value) => value !== '',
+  'is empty; write the path of a file',
+);
+/** 0 takes any free one. */
+export const port: z.ZodInt = z.int().min(0).max(65_535);
+
+function isUsableIpPort(value: string): boolean {
+  const parsed = parseHostPort(value);
+  return parsed !== undefined && parsed.port > 0 && isIP(parsed.host) !== 0;
+}
