@@ -8,6 +8,7 @@ import {
   type SipMessage,
 } from '../sip/index.ts';
 import { isOwn, type SipNames } from './arrival.ts';
+import { readFlowToken, type FlowToken } from './flow-token.ts';
 import { stampText, type Stamp, type Stamper } from './stamp.ts';
 
 /** What a request's routing fields say of us, and what has to go before it travels on. */
@@ -16,8 +17,14 @@ export interface Recognised {
   readonly stamp: Stamp | undefined;
   /** A stamp was there but not signed by us for this dialog. */
   readonly isForged: boolean;
+  /** The client's flow that one of our Routes names. */
+  readonly flow: FlowToken | undefined;
+  /** A flow token was there that we did not sign. */
+  readonly isFlowForged: boolean;
   /** Route values to remove: our own at the top, and the one that became the Request-URI. */
   readonly removed: readonly RouteValue[];
+  /** The top Route that stays, when it is a loose one: where the request is to go next. */
+  readonly nextRoute: RouteUri | undefined;
   /** Replaces the Request-URI; undefined leaves it. */
   readonly requestUri: string | undefined;
   /** Appended as the last Route: the old Request-URI ahead of a strict router. */
@@ -27,25 +34,29 @@ export interface Recognised {
 const nothing: Recognised = {
   stamp: undefined,
   isForged: false,
+  flow: undefined,
+  isFlowForged: false,
   removed: [],
+  nextRoute: undefined,
   requestUri: undefined,
   appendedRoute: undefined,
 };
 
 /**
  * Reads Route and Request-URI as RFC 3261 section 16.4 and 16.6 step 6 ask: undoes a strict router
- * before us, takes our own values off the top, prepares for a strict router behind us. The stamp is
- * read before its Route is removed.
+ * before us, takes our own values off the top, prepares for a strict router behind us. Ours is what
+ * names the cluster, and what bears our signature: the inner one of two Record-Routes names the
+ * address of an instance (RFC 5658).
  */
 export function recognise(message: SipMessage, names: SipNames, stamper: Stamper): Recognised {
   const strict = readStrictUri(message, names);
   if (strict === undefined && message.line(HeaderId.route) < 0) return nothing;
   const values = routeValues(message, HeaderId.route);
   const removed: RouteValue[] = [];
-  const stamped: RouteUri[] = [];
+  const found = new OwnUris(message, stamper);
   let requestUri: string | undefined;
   if (strict !== undefined) {
-    stamped.push(strict);
+    found.take(strict, true);
     const last = values.pop();
     if (last !== undefined) {
       requestUri = asRequestUri(readRouteUri(last.text));
@@ -54,20 +65,74 @@ export function recognise(message: SipMessage, names: SipNames, stamper: Stamper
   }
   let top = 0;
   let next = readTop(values, top);
-  while (next !== undefined && isOwn(names, next.hostPort)) {
-    stamped.push(next);
+  while (next !== undefined && found.take(next, isOwn(names, next.hostPort))) {
     removed.push(values[top]!);
     next = readTop(values, ++top);
   }
-  const read = readStamps(message, stamped, stamper);
+  const read = found.result();
   const target = asRequestUri(next);
   if (next === undefined || next.isLoose || target === undefined) {
-    return { ...read, removed, requestUri, appendedRoute: undefined };
+    return { ...read, removed, nextRoute: next, requestUri, appendedRoute: undefined };
   }
   // RFC 3261 section 16.6 step 6: without `lr` the next hop wants itself in the Request-URI.
   removed.push(values[top]!);
   const current = requestUri ?? message.text.slice(message.uriStart, message.uriEnd);
-  return { ...read, removed, requestUri: target, appendedRoute: current };
+  return {
+    ...read,
+    removed,
+    nextRoute: undefined,
+    requestUri: target,
+    appendedRoute: current,
+  };
+}
+
+/** What the URIs of ours in one request say together. */
+class OwnUris {
+  readonly #message: SipMessage;
+  readonly #stamper: Stamper;
+  #stamp: Stamp | undefined;
+  #isForged = false;
+  #flow: FlowToken | undefined;
+  #isFlowForged = false;
+
+  constructor(message: SipMessage, stamper: Stamper) {
+    this.#message = message;
+    this.#stamper = stamper;
+  }
+
+  /**
+   * @param namesUs its host is one of ours
+   * @returns whether it is ours: it names us or bears our signature
+   */
+  take(uri: RouteUri, namesUs: boolean): boolean {
+    const { user, besig, beroute } = uri;
+    let isOurs = namesUs;
+    if (besig !== undefined || beroute !== undefined) {
+      const stamp = { bekey: uri.bekey ?? '', beroute: beroute ?? '' };
+      const isSigned = verify(this.#stamper, stamp, this.#message.callId, besig ?? '');
+      if (isSigned) this.#stamp ??= stamp;
+      else if (namesUs) this.#isForged = true;
+      isOurs ||= isSigned;
+    }
+    if (isOurs && user !== '') this.#takeToken(user);
+    return isOurs;
+  }
+
+  result(): Pick<Recognised, 'stamp' | 'isForged' | 'flow' | 'isFlowForged'> {
+    const stamp = this.#stamp;
+    return {
+      stamp,
+      isForged: stamp === undefined && this.#isForged,
+      flow: this.#flow,
+      isFlowForged: this.#flow === undefined && this.#isFlowForged,
+    };
+  }
+
+  #takeToken(user: string): void {
+    const token = readFlowToken(user, this.#message.callId, this.#stamper);
+    if (token === 'forged') this.#isFlowForged = true;
+    else this.#flow ??= token;
+  }
 }
 
 function readTop(values: readonly RouteValue[], top: number): RouteUri | undefined {
@@ -87,21 +152,6 @@ function readStrictUri(message: SipMessage, names: SipNames): RouteUri | undefin
 /** Undefined where the text would break the request line that it came to stand in. */
 function asRequestUri(uri: RouteUri | undefined): string | undefined {
   return uri === undefined || /[\0-\x20<>"]/.test(uri.uri) ? undefined : uri.uri;
-}
-
-function readStamps(
-  message: SipMessage,
-  uris: readonly RouteUri[],
-  stamper: Stamper,
-): Pick<Recognised, 'stamp' | 'isForged'> {
-  let isForged = false;
-  for (const uri of uris) {
-    if (uri.besig === undefined && uri.beroute === undefined) continue;
-    const stamp = { bekey: uri.bekey ?? '', beroute: uri.beroute ?? '' };
-    if (verify(stamper, stamp, message.callId, uri.besig ?? '')) return { stamp, isForged: false };
-    isForged = true;
-  }
-  return { stamp: undefined, isForged };
 }
 
 /** A Route comes from the dialog's Record-Route, or from the Path of a registration. */

@@ -1,22 +1,17 @@
-import { Edits, hash64, HeaderId, type RouteValue, type SipMessage, type Via } from '../sip/index.ts';
-import type { Arrival, SipNames } from './arrival.ts';
+import {
+  Edits,
+  hash64,
+  HeaderId,
+  type RouteValue,
+  type SipMessage,
+  type Via,
+} from '../sip/index.ts';
+import type { Arrival, SipNames, SipTransport } from './arrival.ts';
+import { dialogToken, pathToken } from './flow-token.ts';
+import { createsDialog, recordRoute, routeValue, type Face } from './record-route.ts';
 import type { Recognised } from './recognise.ts';
 import { stampText, type Stamp, type Stamper } from './stamp.ts';
 import type { InstanceView } from './view.ts';
-
-/** Methods that never make a dialog (RFC 3261 section 16.6 step 4); unknown ones may. */
-const dialogless: ReadonlySet<string> = new Set([
-  'ACK',
-  'BYE',
-  'CANCEL',
-  'INFO',
-  'MESSAGE',
-  'OPTIONS',
-  'PRACK',
-  'PUBLISH',
-  'REGISTER',
-  'UPDATE',
-]);
 
 /** Max-Forwards of a request that has none (RFC 3261 section 16.6 step 3). */
 const maxForwardsDefault = 70;
@@ -41,24 +36,68 @@ export interface RewriteTools {
  * instance, so a retransmission gets the same bytes through any peer but for `felb` and `connid`.
  */
 export function rewriteRequest(
-  { message, arrival, recognised }: RewriteInput,
+  input: RewriteInput,
   stamp: Stamp,
   instance: InstanceView,
+  tools: RewriteTools,
+): Buffer {
+  const { sipTransport: transport, sipInternal: sentBy } = instance;
+  const wayBack = routeBack(input, stamp, instance, tools);
+  return rewrite(input, stamp, { transport, sentBy, attempt: 0 }, wayBack, tools);
+}
+
+/** The hop that a request of the application takes out of the cluster. */
+export interface OutgoingLeg {
+  readonly transport: SipTransport;
+  /** `host:port` that our Via names. */
+  readonly sentBy: string;
+  /** Our face towards the client, with the token of its flow if there is one. */
+  readonly face: Face;
+  /** Counts the targets tried before: each gets a branch of its own (RFC 3263 section 4.3). */
+  readonly attempt: number;
+}
+
+/**
+ * Makes the final bytes of a request that leaves the cluster.
+ *
+ * @param instance whose application sent it; undefined where the sender is outside, too
+ */
+export function rewriteOutgoing(
+  input: RewriteInput,
+  stamp: Stamp,
+  instance: InstanceView | undefined,
+  leg: OutgoingLeg,
+  tools: RewriteTools,
+): Buffer {
+  const { message } = input;
+  const sender = instance === undefined ? undefined : innerFace(instance);
+  const wayBack = createsDialog(message)
+    ? recordRoute(sender, leg.face, signedDialog(stamp, message, tools))
+    : '';
+  return rewrite(input, stamp, leg, wayBack, tools);
+}
+
+/** What both directions have in common. */
+function rewrite(
+  { message, arrival, recognised }: RewriteInput,
+  stamp: Stamp,
+  { transport, sentBy, attempt }: Pick<OutgoingLeg, 'transport' | 'sentBy' | 'attempt'>,
+  wayBack: string,
   { names, stamper }: RewriteTools,
 ): Buffer {
   const via = message.topVia;
   if (via === undefined) throw new Error('A request without a usable Via is not routed');
   const edits = new Edits(message);
-  const signed = signedStamp(stamp, stamper.signDialog(stamp, message.callId));
+  const way = { ingressPeer: names.self, flow: arrival.flow };
+  const signed = signedStamp(stamp, stamper.signVia(stamp, way, message.callId));
   const ourVia =
-    `Via: SIP/2.0/${instance.sipTransport} ${instance.sipInternal};branch=${branchOf(message, via)}` +
+    `Via: SIP/2.0/${transport} ${sentBy};branch=${branchOf(message, via, attempt)}` +
     `;felb=${names.self};connid=${arrival.flow};${signed}\r\n`;
-  const wayBack = routeBack(message, arrival, stamp, signed, { names, stamper });
   edits.insert(message.headersStart, ourVia + wayBack);
   editRouting(edits, message, recognised);
   noteSource(edits, via, arrival);
   countHop(edits, message);
-  if (instance.sipTransport === 'TCP') stateLength(edits, message);
+  if (transport !== 'UDP') stateLength(edits, message);
   return edits.toBuffer();
 }
 
@@ -66,35 +105,69 @@ function signedStamp(stamp: Stamp, signature: string): string {
   return `bekey=${stamp.bekey};beroute=${stamp.beroute};besig=${signature}`;
 }
 
+function signedDialog(stamp: Stamp, { callId }: SipMessage, { stamper }: RewriteTools): string {
+  return signedStamp(stamp, stamper.signDialog(stamp, callId));
+}
+
 /** Record-Route where a dialog may begin, Path where a registration asks for it (RFC 3327 section 5.2). */
 function routeBack(
-  message: SipMessage,
-  arrival: Arrival,
+  input: RewriteInput,
   stamp: Stamp,
-  signed: string,
-  { names, stamper }: RewriteTools,
+  instance: InstanceView,
+  tools: RewriteTools,
 ): string {
-  const transport =
-    arrival.transport === 'UDP' ? '' : `;transport=${arrival.transport.toLowerCase()}`;
-  if (message.method === 'REGISTER') {
-    if (!message.headers('supported').some((tag) => tag.toLowerCase() === 'path')) return '';
-    const path = signedStamp(stamp, stamper.sign('path', stampText(stamp)));
-    return `Path: <sip:${names.publicAddress}${transport};lr;${path}>\r\n`;
-  }
-  if (dialogless.has(message.method) || message.toTag !== undefined) return '';
-  return `Record-Route: <sip:${names.publicAddress}${transport};lr;${signed}>\r\n`;
+  const { message } = input;
+  if (message.method === 'REGISTER') return path(input, stamp, tools);
+  if (!createsDialog(message)) return '';
+  const signed = signedDialog(stamp, message, tools);
+  return recordRoute(outerFace(input, tools), innerFace(instance), signed);
+}
+
+/** Our face towards the client; on a stream it names the connection, which alone leads back to it. */
+function outerFace({ message, arrival }: RewriteInput, { names, stamper }: RewriteTools): Face {
+  const { transport, listener } = arrival;
+  const user = transport === 'UDP' ? '' : dialogToken(names.self, arrival, message.callId, stamper);
+  return { scheme: schemeOf(message), user, address: listener.advertised, transport };
+}
+
+/** The address of the peer beside an upstream application; an embedded one needs none. */
+function innerFace(instance: InstanceView): Face | undefined {
+  if (instance.applications.length === 0) return undefined;
+  const { sipInternal: address, sipTransport: transport } = instance;
+  return { scheme: 'sip', user: '', address, transport };
+}
+
+/** RFC 3261 section 16.6 step 4: a request for a SIPS URI is recorded with one. */
+export function schemeOf({ text, uriStart }: SipMessage): 'sip' | 'sips' {
+  return text.slice(uriStart, uriStart + 5).toLowerCase() === 'sips:' ? 'sips' : 'sip';
+}
+
+/** The Path of a registration. It names the flow where no other way leads to the client (RFC 5626). */
+function path({ message, arrival }: RewriteInput, stamp: Stamp, tools: RewriteTools): string {
+  const { names, stamper } = tools;
+  const supported = message.headers('supported').map((tag) => tag.toLowerCase());
+  if (!supported.includes('path')) return '';
+  const signed = signedStamp(stamp, stamper.sign('path', stampText(stamp)));
+  const { transport, listener } = arrival;
+  const isOutbound = supported.includes('outbound');
+  const user = transport === 'UDP' && !isOutbound ? '' : pathToken(names.self, arrival, stamper);
+  // RFC 5626 section 5.1: only the first hop of a client vouches for its flow.
+  const isFirstHop = message.headers('via').length === 1;
+  const outbound = isOutbound && isFirstHop ? 'ob;' : '';
+  const face = { scheme: schemeOf(message), user, address: listener.advertised, transport };
+  return `Path: ${routeValue(face, `${outbound}${signed}`)}\r\n`;
 }
 
 /**
  * RFC 3261 section 16.11: a function of what a retransmission, a CANCEL and the ACK to a non-2xx
  * share with their request, the same at every peer.
  */
-function branchOf(message: SipMessage, via: Via): string {
+function branchOf(message: SipMessage, via: Via, attempt: number): string {
   const { callId, cseqNumber } = message;
   const identity = via.branch?.startsWith('z9hG4bK')
     ? `${via.branch}\n${callId}\n${cseqNumber}`
     : `${via.sentBy}${via.parameters}\n${message.toTag ?? ''}\n${message.fromTag ?? ''}\n${callId}\n${cseqNumber}\n${message.requestUri}`;
-  return `z9hG4bKsr${hash64(identity)}`;
+  return `z9hG4bKsr${hash64(attempt === 0 ? identity : `${identity}\n${attempt}`)}`;
 }
 
 function editRouting(edits: Edits, message: SipMessage, recognised: Recognised): void {

@@ -13,9 +13,21 @@ export interface Stamp {
 
 /**
  * Kinds keep a signature made for one place from being valid in another.
- * `dialog`: Record-Route and Via, scope Call-ID. `path`: Path, no scope. `bekey`, `beroute`: the cookies.
+ * `dialog`: Record-Route, scope Call-ID. `via`: our Via with its way back, scope Call-ID. `path`: Path,
+ * no scope. `flow`: flow token of a Path, no scope. `flow-dialog`: flow token of a Record-Route, scope
+ * Call-ID. `bekey`, `beroute`: the cookies.
  */
-export type StampKind = 'dialog' | 'path' | 'bekey' | 'beroute';
+export type StampKind = 'dialog' | 'via' | 'path' | 'flow' | 'flow-dialog' | 'bekey' | 'beroute';
+
+/** Kinds that are signed for one dialog. */
+type ScopedKind = 'dialog' | 'via';
+
+/** Where the responses to a request of ours come back to: what our Via says beside the stamp. */
+export interface WayBack {
+  /** Peer that holds the flow. */
+  readonly ingressPeer: string;
+  readonly flow: string;
+}
 
 /** A named secret. The first of the configured keys signs, all verify. */
 export interface StampKey {
@@ -63,6 +75,9 @@ interface Signed {
   readonly signature: string;
 }
 
+/** The signature of the last Via of a Call-ID. */
+interface SignedVia extends SignedDialog, WayBack {}
+
 /** The signature of a dialog's stamp; one entry a Call-ID. */
 interface SignedDialog {
   readonly bekey: string;
@@ -78,6 +93,7 @@ export class Stamper {
   readonly #keys: readonly MacKey[];
   readonly #signer: MacKey;
   readonly #dialogs = new Generations<SignedDialog>(stampLimits.signaturesRemembered);
+  readonly #vias = new Generations<SignedVia>(stampLimits.signaturesRemembered);
   readonly #others = new Generations<Signed>(stampLimits.signaturesRemembered);
 
   /** @param keys at least one; the first one signs */
@@ -88,7 +104,7 @@ export class Stamper {
     this.#signer = signer;
   }
 
-  /** Signs the stamp of a dialog, for Record-Route and Via. @returns `<keyId>.<mac>` */
+  /** Signs the stamp of a dialog, for Record-Route. @returns `<keyId>.<mac>` */
   signDialog(stamp: Stamp, callId: string): string {
     const known = this.#dialogs.get(callId);
     if (known !== undefined && isOf(known, stamp) && this.#isSigners(known.signature)) {
@@ -111,8 +127,41 @@ export class Stamper {
     return true;
   }
 
+  /** Signs the stamp and the way back of our Via. @returns `<keyId>.<mac>` */
+  signVia(stamp: Stamp, way: WayBack, callId: string): string {
+    const known = this.#vias.get(callId);
+    if (known !== undefined && isVia(known, stamp, way) && this.#isSigners(known.signature)) {
+      return known.signature;
+    }
+    const signature = this.#make(signedText('via', viaText(stamp, way), callId));
+    this.#rememberVia(stamp, way, callId, signature);
+    return signature;
+  }
+
+  /** Whether our Via of a message of this Call-ID is as one of the keys signed it. */
+  verifyVia(stamp: Stamp, way: WayBack, callId: string, signature: string): boolean {
+    const known = this.#vias.get(callId);
+    if (known !== undefined && isVia(known, stamp, way) && isEqual(known.signature, signature)) {
+      return true;
+    }
+    const valid = this.#check(signedText('via', viaText(stamp, way), callId), signature);
+    if (valid === undefined) return false;
+    this.#rememberVia(stamp, way, callId, valid);
+    return true;
+  }
+
+  #rememberVia(stamp: Stamp, way: WayBack, callId: string, signature: string): void {
+    this.#vias.set(callId, {
+      bekey: own(stamp.bekey),
+      beroute: own(stamp.beroute),
+      ingressPeer: own(way.ingressPeer),
+      flow: own(way.flow),
+      signature,
+    });
+  }
+
   /** Signs what outlives a call: Path and cookies. @param value holds no line feed */
-  sign(kind: Exclude<StampKind, 'dialog'>, value: string): string {
+  sign(kind: Exclude<StampKind, ScopedKind>, value: string): string {
     const known = this.#others.get(value);
     if (known?.kind === kind && this.#isSigners(known.signature)) return known.signature;
     const signature = this.#make(signedText(kind, value, ''));
@@ -121,7 +170,7 @@ export class Stamper {
   }
 
   /** Constant time in the signature; false for an unknown key, another kind or value. */
-  verify(kind: Exclude<StampKind, 'dialog'>, value: string, signature: string): boolean {
+  verify(kind: Exclude<StampKind, ScopedKind>, value: string, signature: string): boolean {
     const known = this.#others.get(value);
     if (known?.kind === kind && isEqual(known.signature, signature)) return true;
     const valid = this.#check(signedText(kind, value, ''), signature);
@@ -156,6 +205,14 @@ const dot = 0x2e;
 /** The text that a Path's stamp signs. */
 export function stampText(stamp: Stamp): string {
   return `${stamp.bekey};${stamp.beroute}`;
+}
+
+function viaText({ bekey, beroute }: Stamp, { ingressPeer, flow }: WayBack): string {
+  return `${bekey};${beroute};${ingressPeer};${flow}`;
+}
+
+function isVia(known: SignedVia, stamp: Stamp, way: WayBack): boolean {
+  return isOf(known, stamp) && known.ingressPeer === way.ingressPeer && known.flow === way.flow;
 }
 
 function isOf(known: SignedDialog, stamp: Stamp): boolean {

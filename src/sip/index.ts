@@ -6,7 +6,6 @@ export {
   cseqOf,
   SipMessage,
   splitList,
-  tagOf,
   type SipFault,
   type SipFlaw,
   type SipParseResult,
@@ -14,7 +13,15 @@ export {
 export { parseSipMessage } from './parse.ts';
 export { reasonPhrase } from './reason-phrases.ts';
 export { buildResponse, type ResponseParts } from './response.ts';
-export { readRouteUri, readUri, routeValues, type RouteUri, type RouteValue } from './route.ts';
+export {
+  readRouteUri,
+  readUri,
+  routeValues,
+  uriParameter,
+  type RouteUri,
+  type RouteValue,
+} from './route.ts';
+export { hasMagicCookie } from './transaction-key.ts';
 export {
   ServerTransactions,
   type ServerTransaction,
@@ -23,6 +30,8 @@ export {
   type TransactionInput,
   type WithheldReason,
 } from './server-transaction.ts';
+export { answerStun } from './stun.ts';
+export { tagOf } from './tag.ts';
 export { isToken } from './token.ts';
 export {
   assignmentKey,

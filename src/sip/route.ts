@@ -19,9 +19,13 @@ export interface RouteUri {
   readonly uri: string;
   /** `sip`, `sips` or whatever stands before the colon, lower case. */
   readonly scheme: string;
+  /** As written; empty when there is none. */
+  readonly user: string;
   /** `host` or `host:port`, as written, without user part. */
   readonly hostPort: string;
   readonly isLoose: boolean;
+  /** Parameters after the host, as written, beginning with `;` or empty. */
+  readonly parameters: string;
   readonly bekey: string | undefined;
   readonly beroute: string | undefined;
   readonly besig: string | undefined;
@@ -71,15 +75,18 @@ export function readUri(uri: string): RouteUri | undefined {
   return {
     uri,
     scheme: uri.slice(0, colon).toLowerCase(),
+    user: at < 0 ? '' : uri.slice(colon + 1, at),
     hostPort: uri.slice(hostStart, hostEnd),
     isLoose: uriParameter(parameters, 'lr') !== undefined,
+    parameters,
     bekey: uriParameter(parameters, 'bekey'),
     beroute: uriParameter(parameters, 'beroute'),
     besig: uriParameter(parameters, 'besig'),
   };
 }
 
-function uriParameter(parameters: string, name: string): string | undefined {
+/** Value of a URI parameter; empty when it has none, undefined when absent. Names fold case. */
+export function uriParameter(parameters: string, name: string): string | undefined {
   for (let at = 0; at >= 0 && at < parameters.length;) {
     const next = parameters.indexOf(';', at + 1);
     const end = next < 0 ? parameters.length : next;

@@ -1,0 +1,45 @@
+import type { Arrival } from './arrival.ts';
+import type { FlowToken } from './flow-token.ts';
+import { nextHopOf, sendOut, sendToFlow, type OutgoingRequest } from './outgoing.ts';
+import type { PipelineOptions } from './ports.ts';
+import type { Recognised } from './recognise.ts';
+import { staysInside } from './sender.ts';
+
+/**
+ * Tells a request that leaves the cluster from one that is for an instance, and sends the former on
+ * its way: to a client whose flow is named (RFC 5626), or, when an application sent it, to wherever
+ * its Route or Request-URI points. What comes from outside is never sent to a host that it names.
+ *
+ * @returns undefined: it left; else what the routing to an instance is to go by
+ */
+export function depart(request: OutgoingRequest, options: PipelineOptions): Recognised | undefined {
+  const { arrival, recognised, sender } = request;
+  const { flow } = recognised;
+  const isForClient = flow !== undefined && (flow.isPath || sender !== undefined);
+  if (isForClient && !isFlowOf(flow, arrival, options)) {
+    sendToFlow(request, flow, options);
+    return undefined;
+  }
+  if (sender === undefined) return recognised;
+  const hop = nextHopOf(request);
+  const place =
+    hop === undefined ? undefined : staysInside(hop.hostPort, options.names, options.view());
+  if (place === undefined) {
+    sendOut(request, options);
+    return undefined;
+  }
+  // Between two applications of the cluster both sides bear the stamp of the one that was called.
+  const isBackwards = place === 'application' || recognised.stamp?.beroute === sender;
+  return isBackwards ? { ...recognised, stamp: undefined } : recognised;
+}
+
+function isFlowOf(
+  { peer, flow, target }: FlowToken,
+  arrival: Arrival,
+  { names }: PipelineOptions,
+): boolean {
+  if (peer !== names.self || flow !== arrival.flow) return false;
+  return (
+    target === undefined || (target.address === arrival.address && target.port === arrival.port)
+  );
+}
