@@ -2,60 +2,52 @@
  * Measures the journey of a SIP message without sockets: whole dialogs through one pipeline whose
  * ports only keep the last message. Usage: node bench/pipeline.ts [DIALOGS]
  */
-import type { Arrival } from '../src/pipeline/arrival.ts';
-import { Counters } from '../src/pipeline/counters.ts';
-import { KeyDeriver } from '../src/pipeline/key.ts';
 import { Pipeline } from '../src/pipeline/pipeline.ts';
-import { Stamper } from '../src/pipeline/stamp.ts';
-import type { ClusterView } from '../src/pipeline/view.ts';
-import { createRing } from '../src/ring/index.ts';
+import type { ResponseTarget } from '../src/pipeline/return-response.ts';
+import {
+  arrivalOf,
+  clusterView,
+  pipelineOptions,
+  RecordedPorts,
+} from '../test/support/pipeline-parts.ts';
 
 const dialogs = Number(process.argv[2] ?? 100_000);
-const names = ['a', 'b', 'c'];
-const view: ClusterView = {
-  self: 'a',
-  ring: createRing(names.map((name) => ({ name, weight: 1 }))),
-  instances: new Map(
-    names.map((name) => [
-      name,
-      { name, status: 'ready', sipInternal: '127.0.0.1:5090', sipTransport: 'UDP' },
-    ]),
-  ),
-};
+const view = clusterView('a', { a: 'ready', b: 'ready', c: 'ready' });
 
 let delivered: Buffer = Buffer.alloc(0);
 let answered: Buffer = Buffer.alloc(0);
-const keys = new KeyDeriver(undefined);
-const pipeline = new Pipeline({
-  names: { self: 'a', publicAddress: '127.0.0.1:5060', own: new Set(['127.0.0.1:5060']) },
-  stamper: new Stamper([{ id: 'bench', secret: Buffer.alloc(32, 1) }]),
-  counters: new Counters(),
-  onInvalidStamp: 'ignore',
-  keys: () => keys,
-  view: () => view,
-  ports: {
-    deliver: (message) => {
-      delivered = message;
-      return true;
-    },
-    relayResponse: () => false,
-    answer: (_flow, target) => {
-      answered = target.message;
-    },
-    numberKnown: () => Promise.resolve(),
-    defect: (error) => {
-      throw error;
-    },
-  },
-});
-const arrival: Arrival = { transport: 'UDP', address: '127.0.0.1', port: 6060, flow: 'u0' };
+
+/** Keeps the last message alone, as it is. */
+class LastMessage extends RecordedPorts {
+  override deliver(message: Buffer): boolean {
+    delivered = message;
+    return true;
+  }
+
+  override answer(_flow: string, target: ResponseTarget): void {
+    answered = target.message;
+  }
+
+  override note(): void {
+    // What a note costs its sender is the call.
+  }
+
+  override defect(error: unknown): void {
+    throw error;
+  }
+}
+
+const pipeline = new Pipeline(
+  pipelineOptions('a', new LastMessage(), () => view, { now: () => performance.now() }),
+);
+const arrival = arrivalOf({ address: '127.0.0.1', port: 6060 });
 const sdp =
   'v=0\r\no=user1 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n';
 
 function request(method: string, dialog: number, cseq: number, route: string, body = ''): Buffer {
   const toTag = route === '' ? '' : ';tag=callee';
   return Buffer.from(
-    `${method} sip:service@127.0.0.1:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:6060;branch=z9hG4bK-${dialog}-${cseq}-${method}\r\n${route}` +
+    `${method} sip:service@sip.example.net:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:6060;branch=z9hG4bK-${dialog}-${cseq}-${method}\r\n${route}` +
       `From: sipp <sip:sipp@127.0.0.1:6060>;tag=${dialog}SIPpTag001\r\nTo: service <sip:service@127.0.0.1:5060>${toTag}\r\n` +
       `Call-ID: ${dialog}-9731@127.0.0.1\r\nCSeq: ${cseq} ${method}\r\nContact: sip:sipp@127.0.0.1:6060\r\nMax-Forwards: 70\r\n` +
       `Subject: Performance Test\r\n${body === '' ? '' : 'Content-Type: application/sdp\r\n'}Content-Length: ${body.length}\r\n\r\n${body}`,

@@ -129,6 +129,7 @@ export class HttpJourney {
       ringVersion: route.view.ring.version,
       ingressPeer: route.view.self,
       hop: 0,
+      transaction: '',
     };
   }
 

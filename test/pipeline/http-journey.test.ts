@@ -12,26 +12,14 @@ import {
 import { digestOf, KeyDeriver } from '../../src/pipeline/key.ts';
 import { Stamper } from '../../src/pipeline/stamp.ts';
 import type { ClusterView, InstanceStatus } from '../../src/pipeline/view.ts';
-import { createRing } from '../../src/ring/index.ts';
+import { clusterView } from '../support/pipeline-parts.ts';
 
 const remote = { address: '192.0.2.7', port: 4711, isTls: false, isTrusted: false };
 const keyA = { id: 'a', secret: Buffer.alloc(32, 1) };
 const keyB = { id: 'b', secret: Buffer.alloc(32, 2) };
 
-function viewOf(instances: Readonly<Record<string, InstanceStatus>>): ClusterView {
-  const entries = Object.entries(instances);
-  const ready = entries.filter(([, status]) => status === 'ready');
-  return {
-    self: 'p1',
-    ring: createRing(ready.map(([name]) => ({ name, weight: 1 }))),
-    instances: new Map(
-      entries.map(([name, status]) => [
-        name,
-        { name, status, sipInternal: '127.0.0.1:5060', sipTransport: 'UDP' as const },
-      ]),
-    ),
-  };
-}
+const viewOf = (instances: Readonly<Record<string, InstanceStatus>>): ClusterView =>
+  clusterView('p1', instances);
 
 const three = viewOf({ p1: 'ready', p2: 'ready', p3: 'ready' });
 
@@ -133,6 +121,7 @@ describe('which instance an initial HTTP request goes to', () => {
       ringVersion: three.ring.version,
       ingressPeer: 'p1',
       hop: 0,
+      transaction: '',
     });
   });
 

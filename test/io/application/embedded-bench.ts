@@ -20,6 +20,7 @@ export const envelope: Envelope = {
   ringVersion: '1',
   ingressPeer: 'a',
   hop: 0,
+  transaction: '',
 };
 
 /** Time that moves only when it is told to, for the host and for modules. */

@@ -20,7 +20,7 @@ import {
 import { KeyDeriver } from '../../../src/pipeline/key.ts';
 import { Stamper } from '../../../src/pipeline/stamp.ts';
 import type { ClusterView } from '../../../src/pipeline/view.ts';
-import { createRing } from '../../../src/ring/index.ts';
+import { clusterView } from '../../support/pipeline-parts.ts';
 
 const host = '127.0.0.1';
 
@@ -45,16 +45,8 @@ export interface RigOptions {
 }
 
 export function viewOf(names: readonly string[]): ClusterView {
-  return {
-    self: names[0] ?? 'p1',
-    ring: createRing(names.map((name) => ({ name, weight: 1 }))),
-    instances: new Map(
-      names.map((name) => [
-        name,
-        { name, status: 'ready', sipInternal: '127.0.0.1:5060', sipTransport: 'UDP' },
-      ]),
-    ),
-  };
+  const ready = Object.fromEntries(names.map((name) => [name, 'ready' as const]));
+  return clusterView(names[0] ?? 'p1', ready);
 }
 
 /** One ingress peer's HTTP side with all instances at hand; closed with the test. */

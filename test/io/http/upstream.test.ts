@@ -55,6 +55,7 @@ const envelope: Envelope = {
   ringVersion: '',
   ingressPeer: 'p1',
   hop: 0,
+  transaction: '',
 };
 
 /** Notes what it is told. */
