@@ -155,7 +155,7 @@ function usualCase(name: string): string {
 /** Id of the field whose name stands at `start`..`end` of a header's text. */
 export function idAt(header: string, start: number, end: number): HeaderId {
   const length = end - start;
-  if (length === 1) return compactIds[(header.charCodeAt(start) | 0x20) & 0x7f] as HeaderId;
+  if (length === 1) return compactId(header.charCodeAt(start));
   const candidates = byLength[length];
   if (candidates === undefined) return HeaderId.other;
   for (const candidate of candidates) {
@@ -165,6 +165,10 @@ export function idAt(header: string, start: number, end: number): HeaderId {
     if (equalsIgnoringCase(header, start, candidate.text)) return candidate.id;
   }
   return HeaderId.other;
+}
+
+function compactId(code: number): HeaderId {
+  return code < 0x80 ? (compactIds[code | 0x20] as HeaderId) : HeaderId.other;
 }
 
 /** Compares ASCII text at `start` with lower-case `wanted`; only letters fold. */

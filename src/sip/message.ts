@@ -6,6 +6,7 @@ import {
   type FieldName,
 } from './header-names.ts';
 import { decimal } from './decimal.ts';
+import { readTag } from './tag.ts';
 import { isBlank, isToken, isTokenCharacter } from './token.ts';
 import { readVia, type Via } from './via.ts';
 
@@ -21,6 +22,9 @@ export type SipParseResult =
   | { readonly ok: false; readonly fault: SipFault };
 
 const SP = 32;
+
+/** In place of a tag that nobody has asked for yet. */
+const unread = 0;
 
 /** Numbers kept for each header line: id, name start, value start, value end, line end. */
 export const stride = 5;
@@ -57,6 +61,8 @@ export class SipMessage {
   #callId: string | undefined;
   #cseq: { readonly number: number; readonly method: string } | undefined;
   #topVia: Via | null | undefined;
+  #fromTag: string | null | undefined | typeof unread = unread;
+  #toTag: string | null | undefined | typeof unread = unread;
 
   constructor(bytes: Buffer, text: string, startLine: StartLine, index: HeaderIndex) {
     this.bytes = bytes;
@@ -154,12 +160,24 @@ export class SipMessage {
     return line < 0 ? '' : this.latin1(line);
   }
 
+  /** Undefined when absent or malformed. */
   get fromTag(): string | undefined {
-    return this.#tag(HeaderId.from);
+    if (this.#fromTag === unread) this.#fromTag = readTag(this.first(HeaderId.from));
+    return this.#fromTag ?? undefined;
   }
 
+  /** Undefined when absent or malformed. */
   get toTag(): string | undefined {
-    return this.#tag(HeaderId.to);
+    if (this.#toTag === unread) this.#toTag = readTag(this.first(HeaderId.to));
+    return this.#toTag ?? undefined;
+  }
+
+  /** Whether From or To is such that its tag cannot be told. */
+  get hasMalformedTag(): boolean {
+    return (
+      (this.fromTag === undefined && this.#fromTag === null) ||
+      (this.toTag === undefined && this.#toTag === null)
+    );
   }
 
   /** -1 when CSeq is absent or no number of RFC 3261 section 8.1.1.5. */
@@ -184,11 +202,6 @@ export class SipMessage {
 
   #cseqParts(): { readonly number: number; readonly method: string } {
     return (this.#cseq ??= cseqOf(this.first(HeaderId.cseq)));
-  }
-
-  #tag(id: HeaderId): string | undefined {
-    const line = this.line(id);
-    return line < 0 ? undefined : tagOf(this.latin1(line));
   }
 
   #text(line: number): string {
@@ -274,28 +287,6 @@ export function endOfListValue(text: string, from: number): number {
     else if (character === ',' && !bracketed) return at;
   }
   return text.length;
-}
-
-/** The `tag` header parameter of a From or To value. */
-export function tagOf(value: string): string | undefined {
-  // Parameters of the header follow the closing bracket; without brackets all parameters are the header's.
-  let at = value.indexOf(';', value.lastIndexOf('>') + 1);
-  while (at >= 0) {
-    let start = at + 1;
-    while (value.charCodeAt(start) <= SP) start++;
-    const next = value.indexOf(';', start);
-    if (isTagAt(value, start)) {
-      const equals = value.indexOf('=', start);
-      return value.slice(equals + 1, next < 0 ? undefined : next).trim();
-    }
-    at = next;
-  }
-  return undefined;
-}
-
-function isTagAt(value: string, start: number): boolean {
-  if (value.slice(start, start + 3).toLowerCase() !== 'tag') return false;
-  return /^\s*=/.test(value.slice(start + 3, start + 12));
 }
 
 /** Number and method of a CSeq value; -1 and empty where malformed. */

@@ -16,6 +16,7 @@ const CR = 13;
 const LF = 10;
 const SP = 32;
 const HT = 9;
+const BACKSLASH = 92;
 
 const headEnd = Buffer.from('\r\n\r\n');
 
@@ -73,15 +74,22 @@ function readStartLine(text: string): StartLine | undefined {
   if (first === 7 && equalsIgnoringCase(text, 0, 'sip/2.0')) {
     return readStatusLine(text, first, lineEnd);
   }
-  const last = text.lastIndexOf(' ', lineEnd - 1);
-  const version = versionAt(text, last + 1, lineEnd);
+  let versionEnd = lineEnd;
+  while (isSpace(text.charCodeAt(versionEnd - 1))) versionEnd--;
+  const last = text.lastIndexOf(' ', versionEnd - 1);
+  const version = versionAt(text, last + 1, versionEnd);
   if (version === undefined) return undefined;
   const method = text.slice(0, first);
   const uriStart = first + 1;
   const uriEnd = Math.max(last, uriStart);
-  const flawed = last === first || !isToken(method) || hasSpace(text, uriStart, uriEnd);
+  const flawed =
+    versionEnd < lineEnd || last <= first || !isToken(method) || hasSpace(text, uriStart, uriEnd);
   const flaw = flawed ? 'start-line' : undefined;
   return { method, status: 0, version, uriStart, uriEnd, flaw, end: lineEnd + 2 };
+}
+
+function isSpace(code: number): boolean {
+  return code === SP || code === HT;
 }
 
 function versionAt(text: string, start: number, end: number): string | undefined {
@@ -120,8 +128,18 @@ function indexHeaders(text: string, from: number): HeaderIndex | SipFault {
     at = end + 2;
   }
   const nul = text.indexOf('\0');
-  if (nul >= 0 && nul < at) flaw ??= 'nul';
+  if (nul >= 0 && nul < at && !isEveryNulQuoted(text, nul, at)) flaw ??= 'nul';
   return { end: at, flaw, lines, firstLines };
+}
+
+/** Whether each NUL follows the backslash of a quoted pair, where alone RFC 3261 section 25.1 has it. */
+function isEveryNulQuoted(text: string, first: number, end: number): boolean {
+  for (let nul = first; nul >= 0 && nul < end; nul = text.indexOf('\0', nul + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(nul - 1 - backslashes) === BACKSLASH) backslashes++;
+    if (backslashes % 2 === 0) return false;
+  }
+  return true;
 }
 
 /** Set by {@link endOfLine}: what it met on its way. Kept outside so that a line costs no object. */
@@ -155,8 +173,8 @@ function pushLine(
   const colon = text.indexOf(':', start);
   if (colon < 0 || colon >= end) return 'header-line';
   let name = colon;
-  // RFC 3261 section 25.1, HCOLON: white space may stand before the colon.
-  while (name > start && isBlank(text.charCodeAt(name - 1))) name--;
+  // RFC 3261 section 25.1, HCOLON: spaces and tabs may stand before the colon, a fold may not.
+  while (name > start && isSpace(text.charCodeAt(name - 1))) name--;
   const id = idAt(text, start, name);
   if (id === HeaderId.other && !isToken(text.slice(start, name))) return 'header-line';
   let valueStart = colon + 1;

@@ -1,6 +1,7 @@
 import { HeaderId } from './header-names.ts';
-import { tagOf, type SipMessage } from './message.ts';
+import type { SipMessage } from './message.ts';
 import { reasonPhrase } from './reason-phrases.ts';
+import { tagOf } from './tag.ts';
 
 export interface ResponseParts {
   readonly status: number;

@@ -4,9 +4,15 @@ import type { Via } from './via.ts';
 const magicCookie = 'z9hG4bK';
 const separator = '\n';
 
-/** RFC 3261 section 17.2.3: branches that start with the cookie are unique, others are not. */
+/**
+ * Whether the branch alone tells transactions apart (RFC 3261 section 17.2.3): it starts with the
+ * cookie and says something after it (RFC 4475 section 3.2.1 has one that does not).
+ */
 export function hasMagicCookie(via: Via): boolean {
-  return via.branch?.startsWith(magicCookie) ?? false;
+  const { branch } = via;
+  return (
+    branch !== undefined && branch.length > magicCookie.length && branch.startsWith(magicCookie)
+  );
 }
 
 /**

@@ -2,8 +2,9 @@ import { sipLimits } from '../config/defaults.ts';
 import { decimal } from './decimal.ts';
 import { HeaderId } from './header-names.ts';
 import type { SipMessage } from './message.ts';
-import { isToken } from './token.ts';
+import { isBlank, isToken } from './token.ts';
 import { parseUri, splitHostPort } from './uri.ts';
+import { isUnambiguous } from './via.ts';
 
 /** A request that is refused: what to answer, and the word under which it is counted. */
 export interface Refusal {
@@ -45,16 +46,25 @@ export function validateRequest(message: SipMessage): Refusal | undefined {
 }
 
 /**
- * Whether a response can be sent at all: without these fields nobody could match it, so an
- * unanswerable request is dropped.
+ * Whether a response can be sent at all: Via tells where to, Via and CSeq are what a client matches it
+ * by (RFC 3261 section 17.1.3). Without them a request is dropped; what else is missing is answered
+ * 400 (RFC 4475 section 3.3.1).
  */
 export function isAnswerable(message: SipMessage): boolean {
-  return message.topVia !== undefined && single.every(([id]) => message.line(id) >= 0);
+  return message.topVia !== undefined && message.line(HeaderId.cseq) >= 0;
 }
 
-/** Whether a response must be discarded: a broken header, or less body than it says (RFC 3261 section 18.3). */
+/**
+ * Whether a response must be discarded: a broken header, fields that cannot be matched, or less body
+ * than it says (RFC 3261 section 18.3).
+ */
 export function isBadResponse(message: SipMessage): boolean {
-  return message.flaw !== undefined || checkLength(message) !== undefined;
+  return (
+    message.flaw !== undefined ||
+    checkFields(message) !== undefined ||
+    message.cseqNumber < 0 ||
+    checkLength(message) !== undefined
+  );
 }
 
 function bad(cause: string, what: string): Refusal {
@@ -95,8 +105,25 @@ function checkFields(message: SipMessage): Refusal | undefined {
     }
     if (message.line(id, line + 1) >= 0) return bad('repeated-header', `repeated ${name}`);
   }
-  if (message.topVia === undefined) return bad('via', 'malformed Via');
+  return checkVia(message) ?? checkIdentity(message);
+}
+
+function checkVia(message: SipMessage): Refusal | undefined {
+  const via = message.topVia;
+  const lineEnd = message.valueEnd(message.line(HeaderId.via));
+  if (via?.version !== '2.0' || !isUnambiguous(via, message.text, lineEnd)) {
+    return bad('via', 'malformed Via');
+  }
   return undefined;
+}
+
+/** What names the dialog must read alike for everybody who routes by it. */
+function checkIdentity(message: SipMessage): Refusal | undefined {
+  const { callId } = message;
+  for (let at = 0; at < callId.length; at++) {
+    if (isBlank(callId.charCodeAt(at))) return bad('call-id', 'malformed Call-ID');
+  }
+  return message.hasMalformedTag ? bad('tag', 'malformed From or To') : undefined;
 }
 
 function checkCseq(message: SipMessage): Refusal | undefined {
@@ -120,6 +147,10 @@ function checkUri(message: SipMessage): Refusal | undefined {
   }
   if (uri.includes('<') || uri.includes('>') || !hasUsableHost(uri, scheme, colon)) {
     return bad('uri', 'malformed Request-URI');
+  }
+  // RFC 3261 section 19.1.1: a Request-URI has no headers; a proxy must not pass them on.
+  if (scheme !== 'tel' && uri.includes('?', uri.lastIndexOf('@') + 1)) {
+    return bad('uri-headers', 'headers in the Request-URI');
   }
   return undefined;
 }
@@ -156,6 +187,9 @@ function checkLength(message: SipMessage): Refusal | undefined {
 function checkMaxForwards(message: SipMessage): Refusal | undefined {
   const line = message.line(HeaderId.maxForwards);
   if (line < 0) return undefined;
+  if (message.line(HeaderId.maxForwards, line + 1) >= 0) {
+    return bad('repeated-header', 'repeated Max-Forwards');
+  }
   const hops = decimal(message.latin1(line), 10);
   if (hops < 0 || hops > 255) return bad('max-forwards', 'malformed Max-Forwards');
   if (hops === 0) return { status: 483, reason: 'Too Many Hops', cause: 'max-forwards' };

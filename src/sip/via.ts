@@ -1,4 +1,5 @@
 import { decimal } from './decimal.ts';
+import { isBlank } from './token.ts';
 import { splitHostPort } from './uri.ts';
 
 /** One Via value (RFC 3261 section 20.42). */
@@ -6,6 +7,8 @@ export interface Via {
   /** Range of this value in the message; a comma or the line's end follows. */
   readonly start: number;
   readonly end: number;
+  /** Of the protocol: `2.0`, unless somebody speaks another one. */
+  readonly version: string;
   /** Upper case, e.g. `UDP`. */
   readonly transport: string;
   /** `host` or `host:port` as written. */
@@ -14,6 +17,7 @@ export interface Via {
   /** Undefined: the transport's default port. */
   readonly port: number | undefined;
   readonly branch: string | undefined;
+  /** Without brackets, which some write around IPv6 (RFC 5118 section 4.5). */
   readonly received: string | undefined;
   /** Undefined: absent; empty: present without value (RFC 3581). */
   readonly rport: string | undefined;
@@ -25,7 +29,7 @@ export interface Via {
   readonly parametersStart: number;
 }
 
-const protocolPattern = /^SIP\s*\/\s*2\.0\s*\/\s*([A-Za-z0-9-]+)\s+/i;
+const protocolPattern = /^SIP\s*\/\s*(\d+\.\d+)\s*\/\s*([\w.!%*+`'~-]+)\s+/i;
 
 /**
  * Reads the Via value that begins at `start` of a message's head.
@@ -34,7 +38,9 @@ const protocolPattern = /^SIP\s*\/\s*2\.0\s*\/\s*([A-Za-z0-9-]+)\s+/i;
  */
 export function readVia(head: string, start: number, lineEnd: number): Via | undefined {
   const end = endOfValue(head, start, lineEnd);
-  const value = head.slice(start, end);
+  const written = head.slice(start, end);
+  // What stands in quotes is no parameter of ours to find.
+  const value = written.includes('"') ? withoutQuoted(written) : written;
   const protocol = readProtocol(value);
   if (protocol === undefined) return undefined;
   const semicolon = value.indexOf(';', protocol.length);
@@ -42,31 +48,86 @@ export function readVia(head: string, start: number, lineEnd: number): Via | und
   const address = splitHostPort(sentBy);
   // Nothing can be sent to port 0.
   if (address === undefined || Number(address.port) === 0) return undefined;
-  const parameters = semicolon < 0 ? '' : value.slice(semicolon);
+  const visible = semicolon < 0 ? '' : value.slice(semicolon);
   const parametersStart = semicolon < 0 ? end : start + semicolon;
-  const rport = viaParameter(parameters, 'rport');
+  const rport = viaParameter(visible, 'rport');
   return {
     start,
     end,
+    version: protocol.version,
     transport: protocol.transport,
     sentBy,
     host: address.host,
     port: address.port === undefined ? undefined : decimal(address.port, 5),
-    branch: viaParameter(parameters, 'branch'),
-    received: viaParameter(parameters, 'received'),
+    branch: viaParameter(visible, 'branch'),
+    received: withoutBrackets(viaParameter(visible, 'received')),
     rport,
-    rportNameEnd: rport === '' ? endOfBareRport(parameters, parametersStart) : -1,
-    parameters,
+    rportNameEnd: rport === '' ? endOfBareRport(visible, parametersStart) : -1,
+    parameters: value === written || semicolon < 0 ? visible : written.slice(semicolon),
     parametersStart,
   };
 }
 
-function readProtocol(value: string): { transport: string; length: number } | undefined {
-  if (value.startsWith('SIP/2.0/UDP ')) return { transport: 'UDP', length: 12 };
-  if (value.startsWith('SIP/2.0/TCP ')) return { transport: 'TCP', length: 12 };
+/**
+ * Whether the top Via and, on the same line, the one behind it can be told apart for sure: no
+ * parameter without name, no quote left open, nothing unreadable behind the comma.
+ */
+export function isUnambiguous(via: Via, head: string, lineEnd: number): boolean {
+  if (hasEmptyParameter(via.parameters)) return false;
+  if (via.end >= lineEnd) return true;
+  let next = via.end + 1;
+  while (next < lineEnd && isBlank(head.charCodeAt(next))) next++;
+  return readVia(head, next, lineEnd) !== undefined;
+}
+
+/** Also where a quote is left open. */
+function hasEmptyParameter(parameters: string): boolean {
+  if (parameters === '') return false;
+  const visible = parameters.includes('"') ? withoutQuoted(parameters) : parameters;
+  if (visible.includes('"')) return true;
+  for (let at = 0; at >= 0; at = visible.indexOf(';', at + 1)) {
+    let start = at + 1;
+    while (isBlank(visible.charCodeAt(start))) start++;
+    if (start >= visible.length || visible[start] === ';') return true;
+  }
+  return false;
+}
+
+/** The text, as long as before, with nothing in its quoted strings; one that is left open stays. */
+function withoutQuoted(text: string): string {
+  let result = '';
+  let read = 0;
+  for (let open = text.indexOf('"'); open >= 0; open = text.indexOf('"', read)) {
+    let close = open + 1;
+    while (close < text.length && text[close] !== '"') close += text[close] === '\\' ? 2 : 1;
+    if (close >= text.length) break;
+    result += text.slice(read, open) + '_'.repeat(close + 1 - open);
+    read = close + 1;
+  }
+  return result + text.slice(read);
+}
+
+function withoutBrackets(address: string | undefined): string | undefined {
+  return address?.startsWith('[') === true && address.endsWith(']')
+    ? address.slice(1, -1)
+    : address;
+}
+
+interface Protocol {
+  readonly version: string;
+  readonly transport: string;
+  readonly length: number;
+}
+
+const udp: Protocol = { version: '2.0', transport: 'UDP', length: 12 };
+const tcp: Protocol = { version: '2.0', transport: 'TCP', length: 12 };
+
+function readProtocol(value: string): Protocol | undefined {
+  if (value.startsWith('SIP/2.0/UDP ')) return udp;
+  if (value.startsWith('SIP/2.0/TCP ')) return tcp;
   const match = protocolPattern.exec(value);
   if (match === null) return undefined;
-  return { transport: match[1]!.toUpperCase(), length: match[0].length };
+  return { version: match[1]!, transport: match[2]!.toUpperCase(), length: match[0].length };
 }
 
 /** Value of a Via parameter; empty when it has none, undefined when absent. Names fold case. */

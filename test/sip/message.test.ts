@@ -279,8 +279,10 @@ describe('URIs and names', () => {
     assert.deepEqual(uri, {
       uri: 'sip:user@host:5060;lr;bekey=k;beroute=r;besig=s?h=v',
       scheme: 'sip',
+      user: 'user',
       hostPort: 'host:5060',
       isLoose: true,
+      parameters: ';lr;bekey=k;beroute=r;besig=s',
       bekey: 'k',
       beroute: 'r',
       besig: 's',
