@@ -1,4 +1,4 @@
-import type { Assignment, TransactionMemory } from '../sip/index.ts';
+import type { Assignment, Refusal, TransactionMemory } from '../sip/index.ts';
 import type { SipNames } from './arrival.ts';
 import type { Counters } from './counters.ts';
 import type { Envelope } from './envelope.ts';
@@ -54,10 +54,7 @@ export interface PipelinePorts {
    * Asks directories, all at once. `answered` is called exactly once, never before this returns: with
    * the first assignment known, or undefined when none is or the time is up.
    */
-  ask(
-    questions: readonly Question[],
-    answered: (assignment: Assignment | undefined) => void,
-  ): void;
+  ask(questions: readonly Question[], answered: (assignment: Assignment | undefined) => void): void;
   /** Settles when an ENUM look-up ended, however it ended; never rejects. */
   numberKnown(number: string): Promise<void>;
   /** A defect of ours, caught once per message. */
@@ -72,6 +69,8 @@ export interface PipelineOptions {
   readonly onInvalidStamp: 'ignore' | 'reject';
   /** How an initial request without a rule's key finds its instance. */
   readonly algorithm: 'consistent-hash' | 'round-robin';
+  /** Asked before something new is begun; what goes on already is never refused. Default: takes all. */
+  readonly refusesNew?: () => Refusal | undefined;
   /** Our Via of requests that leave the cluster names the sprayer rather than this peer. */
   readonly viaNamesSprayer: boolean;
   readonly keys: () => KeyDeriver;

@@ -9,6 +9,7 @@ import {
 import type { Arrival, SipNames, SipTransport } from './arrival.ts';
 import { dialogToken, pathToken } from './flow-token.ts';
 import { createsDialog, recordRoute, routeValue, type Face } from './record-route.ts';
+import type { Readdress } from './readdress.ts';
 import type { Recognised } from './recognise.ts';
 import { stampText, type Stamp, type Stamper } from './stamp.ts';
 import type { InstanceView } from './view.ts';
@@ -21,6 +22,8 @@ export interface RewriteInput {
   readonly message: SipMessage;
   readonly arrival: Arrival;
   readonly recognised: Recognised;
+  /** The Route that named an instance which serves no more. */
+  readonly readdress?: Readdress;
 }
 
 /** Under which names and signatures the peer writes. */
@@ -79,7 +82,7 @@ export function rewriteOutgoing(
 
 /** What both directions have in common. */
 function rewrite(
-  { message, arrival, recognised }: RewriteInput,
+  { message, arrival, recognised, readdress }: RewriteInput,
   stamp: Stamp,
   { transport, sentBy, attempt }: Pick<OutgoingLeg, 'transport' | 'sentBy' | 'attempt'>,
   wayBack: string,
@@ -95,6 +98,7 @@ function rewrite(
     `;felb=${names.self};connid=${arrival.flow};${signed}\r\n`;
   edits.insert(message.headersStart, ourVia + wayBack);
   editRouting(edits, message, recognised);
+  if (readdress !== undefined) edits.replace(readdress.start, readdress.end, readdress.text);
   noteSource(edits, via, arrival);
   countHop(edits, message);
   if (transport !== 'UDP') stateLength(edits, message);
