@@ -24,6 +24,7 @@ const envelope: Envelope = {
   ringVersion: '0123456789abcdef',
   ingressPeer: 'sender',
   hop: 1,
+  transaction: '',
 };
 
 interface Report {
@@ -43,6 +44,10 @@ function links(name: string, onMessage: () => void): GrpcLinks {
     handler: {
       sipRequest: onMessage,
       sipResponse: onMessage,
+      toApplication: onMessage,
+      toFlow: onMessage,
+      note: () => undefined,
+      ask: () => undefined,
       http: () => {
         throw new Error('no HTTP here');
       },

@@ -1,8 +1,10 @@
 import { Buffer } from 'node:buffer';
+import { linkLimits } from '../../config/defaults.ts';
 import type { BodyFraming, HeaderList } from '../../http/index.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
 import { laneKinds, reasons, resetCodes } from './frame.ts';
 import type { BodyPart, FrameSink } from './frame.ts';
+import { readAnswer, readAsk, readNote, readToApplication, readToFlow } from './sip-frames.ts';
 import { WireReader } from './wire-reader.ts';
 
 /** Why a batch was not understood. Frames before the fault have been delivered. */
@@ -43,7 +45,7 @@ export class BatchDecoder {
     while (reader.more(end)) {
       const tag = reader.uint32(end);
       if (tag !== 0x0a) {
-        skipUnknown(reader, tag, end);
+        reader.skip(tag, end);
         continue;
       }
       frames += 1;
@@ -57,8 +59,8 @@ export class BatchDecoder {
     let contents = 0;
     while (reader.more(end)) {
       const tag = reader.uint32(end);
-      if (tag > 0x4a || (tag & 7) !== 2) {
-        skipUnknown(reader, tag, end);
+      if (tag > 0x72 || (tag & 7) !== 2) {
+        reader.skip(tag, end);
         continue;
       }
       // A frame is one of its contents; our encoder never writes two.
@@ -70,6 +72,10 @@ export class BatchDecoder {
 
   #content(tag: number, reader: WireReader, end: number): void {
     if (reader.faulty) return;
+    if (tag >= 0x52) {
+      this.#later(tag, reader, end);
+      return;
+    }
     switch (tag) {
       case 0x0a:
         this.#sipRequest(reader, end);
@@ -104,6 +110,28 @@ export class BatchDecoder {
     }
   }
 
+  #later(tag: number, reader: WireReader, end: number): void {
+    switch (tag) {
+      case 0x52:
+        readNote(reader, end, this.#sink);
+        break;
+      case 0x5a:
+        readAsk(reader, end, this.#sink);
+        break;
+      case 0x62:
+        readAnswer(reader, end, this.#sink);
+        break;
+      case 0x6a:
+        readToApplication(reader, end, this.#sink);
+        break;
+      case 0x72:
+        readToFlow(reader, end, this.#sink);
+        break;
+      default:
+        reader.fail();
+    }
+  }
+
   #sipRequest(reader: WireReader, end: number): void {
     let message = noBytes;
     let envelope: Envelope | undefined;
@@ -111,7 +139,7 @@ export class BatchDecoder {
       const tag = reader.uint32(end);
       if (tag === 0x0a) message = reader.view(end);
       else if (tag === 0x12) envelope = this.#envelope(reader, reader.block(end));
-      else skipUnknown(reader, tag, end);
+      else reader.skip(tag, end);
     }
     if (envelope === undefined) reader.fail();
     else if (!reader.faulty) this.#sink.sipRequest(message, envelope);
@@ -122,7 +150,7 @@ export class BatchDecoder {
     while (reader.more(end)) {
       const tag = reader.uint32(end);
       if (tag === 0x0a) message = reader.view(end);
-      else skipUnknown(reader, tag, end);
+      else reader.skip(tag, end);
     }
     if (!reader.faulty) this.#sink.sipResponse(message);
   }
@@ -210,7 +238,7 @@ export class BatchDecoder {
       else if (tag === 0x20) hello.protocol = reader.uint32(end);
       else if (tag === 0x28) hello.lane = reader.uint32(end);
       else if (tag === 0x30) hello.windowBytes = reader.uint32(end);
-      else skipUnknown(reader, tag, end);
+      else reader.skip(tag, end);
     }
     const lane = laneKinds[hello.lane - 1];
     if (lane === undefined) reader.fail();
@@ -222,18 +250,21 @@ export class BatchDecoder {
     let reason = 0;
     let hop = 0;
     let placement = noPlacement;
+    let transaction = '';
     while (reader.more(end)) {
       const tag = reader.uint32(end);
-      if (tag === 0x0a) keyDigest = reader.latin1(end);
+      if (tag === 0x0a) keyDigest = reader.shortLatin1(end, linkLimits.keyDigestCharactersMax);
       else if (tag === 0x10) reason = reader.uint32(end);
       else if (tag === 0x18) hop = reader.uint32(end);
       else if (tag === 0x22) placement = this.#placementOf(reader, reader.block(end));
-      else skipUnknown(reader, tag, end);
+      else if (tag === 0x2a)
+        transaction = reader.shortLatin1(end, linkLimits.transactionCharactersMax);
+      else reader.skip(tag, end);
     }
     const why = reasons[reason - 1];
     if (why === undefined || (hop !== 0 && hop !== 1 && hop !== 2)) return undefined;
     const { instance, ringVersion, ingressPeer } = placement;
-    return { keyDigest, instance, reason: why, ringVersion, ingressPeer, hop };
+    return { keyDigest, instance, reason: why, ringVersion, ingressPeer, hop, transaction };
   }
 
   /** The placement repeats on a link, so its bytes are compared before they are read. */
@@ -245,12 +276,13 @@ export class BatchDecoder {
     }
     const bytes = Buffer.from(reader.bytes.subarray(reader.position, end));
     const placement = { instance: '', ringVersion: '', ingressPeer: '' };
+    const { nameBytesMax, ringVersionBytesMax } = linkLimits;
     while (reader.more(end)) {
       const tag = reader.uint32(end);
-      if (tag === 0x0a) placement.instance = reader.text(end);
-      else if (tag === 0x12) placement.ringVersion = reader.text(end);
-      else if (tag === 0x1a) placement.ingressPeer = reader.text(end);
-      else skipUnknown(reader, tag, end);
+      if (tag === 0x0a) placement.instance = reader.shortText(end, nameBytesMax);
+      else if (tag === 0x12) placement.ringVersion = reader.shortText(end, ringVersionBytesMax);
+      else if (tag === 0x1a) placement.ingressPeer = reader.shortText(end, nameBytesMax);
+      else reader.skip(tag, end);
     }
     if (!reader.faulty) {
       this.#placement = placement;
@@ -270,12 +302,6 @@ function sameBytes(bytes: Buffer, start: number, end: number, known: Buffer): bo
   return true;
 }
 
-/** A known field with a wrong wire type is a fault; a field of a later version is passed over. */
-function skipUnknown(reader: WireReader, tag: number, end: number): void {
-  if (tag < 8) reader.fail();
-  else reader.skip(tag, end);
-}
-
 /** Data, end and trailers have neighbouring numbers in the three frames that carry a body. */
 function readPart(
   reader: WireReader,
@@ -287,7 +313,7 @@ function readPart(
   if (tag === dataTag) part.data = reader.view(end);
   else if (tag === dataTag + 6) part.end = reader.uint32(end) !== 0;
   else if (tag === dataTag + 16) part.trailers = readFields(reader, reader.block(end));
-  else skipUnknown(reader, tag, end);
+  else reader.skip(tag, end);
 }
 
 function readPair(reader: WireReader, end: number): [first: number, second: number] {
@@ -297,7 +323,7 @@ function readPair(reader: WireReader, end: number): [first: number, second: numb
     const tag = reader.uint32(end);
     if (tag === 0x08) first = reader.varint(end);
     else if (tag === 0x10) second = reader.uint32(end);
-    else skipUnknown(reader, tag, end);
+    else reader.skip(tag, end);
   }
   return [first, second];
 }
@@ -309,7 +335,7 @@ function readFraming(reader: WireReader, end: number): BodyFraming {
     const tag = reader.uint32(end);
     if (tag === 0x08) kind = reader.uint32(end);
     else if (tag === 0x10) bytes = reader.varint(end);
-    else skipUnknown(reader, tag, end);
+    else reader.skip(tag, end);
   }
   if (kind === 1) return { kind: 'length', bytes };
   if (kind === 2) return { kind: 'chunked' };
@@ -328,7 +354,7 @@ function readFields(reader: WireReader, end: number): HeaderList {
       lengthsEnd = reader.block(end);
       lengthsStart = reader.position;
       reader.position = lengthsEnd;
-    } else skipUnknown(reader, tag, end);
+    } else reader.skip(tag, end);
   }
   const resume = reader.position;
   reader.position = lengthsStart;

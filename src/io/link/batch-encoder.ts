@@ -1,6 +1,8 @@
 import { Buffer } from 'node:buffer';
 import type { BodyFraming, HeaderList } from '../../http/index.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
+import type { SipTarget } from '../../pipeline/sip-target.ts';
+import type { Assignment } from '../../sip/index.ts';
 import { laneKinds, numberOf, reasons, resetCodes } from './frame.ts';
 import type { GoodbyeFrame, HelloFrame, HttpFrame, HttpHeadFrame, HttpOpenFrame } from './frame.ts';
 import { WireWriter, bytesSize, uintSize, varintSize } from './wire-writer.ts';
@@ -35,6 +37,11 @@ const tag = {
   credit: 0x3a,
   hello: 0x42,
   goodbye: 0x4a,
+  note: 0x52,
+  ask: 0x5a,
+  answer: 0x62,
+  toApplication: 0x6a,
+  toFlow: 0x72,
 } as const;
 
 /**
@@ -85,6 +92,55 @@ export class BatchEncoder {
   sipResponse(message: Uint8Array): void {
     this.#begin(tag.sipResponse, bytesSize(message.length));
     this.#out.bytes(0x0a, message);
+    this.#end();
+  }
+
+  toApplication(message: Uint8Array): void {
+    this.#begin(tag.toApplication, bytesSize(message.length));
+    this.#out.bytes(0x0a, message);
+    this.#end();
+  }
+
+  toFlow(message: Uint8Array, flow: string, target: SipTarget | undefined): void {
+    const { transport = '', address = '', port = 0 } = target ?? {};
+    this.#begin(
+      tag.toFlow,
+      bytesSize(message.length) +
+        bytesSize(flow.length) +
+        bytesSize(transport.length) +
+        bytesSize(address.length) +
+        uintSize(port),
+    );
+    this.#out.bytes(0x0a, message);
+    this.#out.ascii(0x12, flow);
+    this.#out.ascii(0x1a, transport);
+    this.#out.ascii(0x22, address);
+    this.#out.uint(0x28, port);
+    this.#end();
+  }
+
+  note(transaction: string, assignment: Assignment): void {
+    const size = assignmentSize(assignment);
+    this.#begin(tag.note, bytesSize(transaction.length) + nestedSize(size));
+    this.#out.ascii(0x0a, transaction);
+    this.#assignment(0x12, assignment, size);
+    this.#end();
+  }
+
+  ask(id: number, transaction: string, claim: Assignment | undefined): void {
+    const size = assignmentSize(claim);
+    this.#begin(tag.ask, uintSize(id) + bytesSize(transaction.length) + nestedSize(size));
+    this.#out.uint(0x08, id);
+    this.#out.ascii(0x12, transaction);
+    this.#assignment(0x1a, claim, size);
+    this.#end();
+  }
+
+  answer(id: number, assignment: Assignment | undefined): void {
+    const size = assignmentSize(assignment);
+    this.#begin(tag.answer, uintSize(id) + nestedSize(size));
+    this.#out.uint(0x08, id);
+    this.#assignment(0x12, assignment, size);
     this.#end();
   }
 
@@ -230,7 +286,8 @@ export class BatchEncoder {
       bytesSize(envelope.keyDigest.length) +
       uintSize(numberOf(reasons, envelope.reason)) +
       uintSize(envelope.hop) +
-      nestedSize(this.#placementBytes.length)
+      nestedSize(this.#placementBytes.length) +
+      bytesSize(envelope.transaction.length)
     );
   }
 
@@ -240,6 +297,14 @@ export class BatchEncoder {
     this.#out.uint(0x10, numberOf(reasons, envelope.reason));
     this.#out.uint(0x18, envelope.hop);
     this.#out.bytes(0x22, this.#placementBytes);
+    this.#out.ascii(0x2a, envelope.transaction);
+  }
+
+  #assignment(fieldTag: number, assignment: Assignment | undefined, size: number): void {
+    if (assignment === undefined) return;
+    this.#out.length(fieldTag, size);
+    this.#out.utf8(0x0a, assignment.instance, Buffer.byteLength(assignment.instance));
+    this.#out.ascii(0x12, assignment.keyDigest);
   }
 
   /** Instance, ring version and ingress peer seldom change on a link: their bytes are kept. */
@@ -284,6 +349,11 @@ export class BatchEncoder {
 /** Size of a nested message under a one-byte tag; an empty one is left out. */
 function nestedSize(size: number): number {
   return bytesSize(size);
+}
+
+function assignmentSize(assignment: Assignment | undefined): number {
+  if (assignment === undefined) return 0;
+  return bytesSize(Buffer.byteLength(assignment.instance)) + bytesSize(assignment.keyDigest.length);
 }
 
 function partSize(data: Uint8Array, end: boolean): number {

@@ -1,8 +1,11 @@
 import type { HeaderList, RequestHead, ResetCode, ResponseHead } from '../../http/index.ts';
+import type { SipTransport } from '../../pipeline/arrival.ts';
 import type { Envelope, RoutingReason } from '../../pipeline/envelope.ts';
+import type { SipTarget } from '../../pipeline/sip-target.ts';
+import type { Assignment } from '../../sip/index.ts';
 
 /** Version of the rules in docs/link.md. Peers of different versions do not link. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** What a lane carries. A large body on the one never delays a message on the other. */
 export type LaneKind = 'sip' | 'http';
@@ -63,11 +66,20 @@ export interface HttpCreditFrame {
 export type HttpBodyFrame = HttpOpenFrame | HttpHeadFrame | HttpDataFrame;
 export type HttpFrame = HttpBodyFrame | HttpResetFrame | HttpCreditFrame;
 
-/** What a lane delivers. SIP messages come as calls of their own: they are the fast path. */
-export interface FrameSink {
+/** What comes on a SIP lane, as calls of their own: it is the fast path. */
+export interface SipFrameSink {
   /** `message` is a view into the batch; whoever keeps it keeps the batch. */
   sipRequest(message: Buffer, envelope: Envelope): void;
   sipResponse(message: Buffer): void;
+  toApplication(message: Buffer): void;
+  toFlow(message: Buffer, flow: string, target: SipTarget | undefined): void;
+  note(transaction: string, assignment: Assignment): void;
+  ask(id: number, transaction: string, claim: Assignment | undefined): void;
+  answer(id: number, assignment: Assignment | undefined): void;
+}
+
+/** What a lane delivers. */
+export interface FrameSink extends SipFrameSink {
   http(frame: HttpFrame): void;
   hello(frame: HelloFrame): void;
   goodbye(): void;
@@ -97,6 +109,9 @@ export const resetCodes: readonly ResetCode[] = [
 
 /** Numbers of `LaneKind` in link.proto, from 1. */
 export const laneKinds: readonly LaneKind[] = ['sip', 'http'];
+
+/** Names of transports in `ToFlow`. */
+export const transports: readonly SipTransport[] = ['UDP', 'TCP', 'TLS', 'WS', 'WSS'];
 
 /** Number of `value` in a table whose first entry has number 1. */
 export function numberOf<T>(table: readonly T[], value: T): number {

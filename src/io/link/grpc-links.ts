@@ -1,12 +1,16 @@
 import { Server } from '@grpc/grpc-js';
 import { parseHostPort } from '../../config/address.ts';
-import { linkLimits } from '../../config/defaults.ts';
 import type { RequestHead, RequestReceiver, ResponseReceiver } from '../../http/index.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
+import type { Question } from '../../pipeline/ports.ts';
+import type { SipTarget } from '../../pipeline/sip-target.ts';
+import type { Assignment } from '../../sip/index.ts';
 import { AcceptedLinks } from './accepted-links.ts';
+import { Asks } from './asks.ts';
 import { DialledLink } from './dialled-link.ts';
-import type { LaneContext } from './lane.ts';
+import type { Lane, LaneContext } from './lane.ts';
 import type { LinkPeer, Links } from './link.ts';
+import { defaultLimits } from './options.ts';
 import type { LinkOptions } from './options.ts';
 import { relayMethod, serverOptions } from './service.ts';
 import { isLoopback, plaintextTrust, readTlsTrust } from './trust.ts';
@@ -25,7 +29,9 @@ export class GrpcLinks implements Links {
   #whenIdle: (() => void) | undefined;
 
   constructor(options: LinkOptions) {
-    this.#context = { ...options, limits: { ...linkLimits, ...options.limits } };
+    const limits = { ...defaultLimits, ...options.limits };
+    const asks = new Asks(limits, options.counters, options.log);
+    this.#context = { ...options, limits, asks };
     this.#server = new Server(serverOptions(this.#context.limits));
   }
 
@@ -112,6 +118,36 @@ export class GrpcLinks implements Links {
     return false;
   }
 
+  sendToApplication(peer: string, message: Buffer): boolean {
+    const lane = this.#laneTo(peer);
+    if (lane !== undefined) return lane.outbox.toApplication(message);
+    this.#context.counters.count('link_sip_drops', 'not_up');
+    return false;
+  }
+
+  sendToFlow(peer: string, flow: string, target: SipTarget | undefined, message: Buffer): boolean {
+    const { counters, limits } = this.#context;
+    const lane = this.#laneTo(peer);
+    if (lane === undefined || flow.length > limits.flowCharactersMax) {
+      counters.count('link_sip_drops', lane === undefined ? 'not_up' : 'bad_flow');
+      return false;
+    }
+    return lane.outbox.toFlow(message, flow, target);
+  }
+
+  sendNote(peer: string, transaction: string, assignment: Assignment): void {
+    const lane = this.#laneTo(peer);
+    if (lane === undefined) this.#context.counters.count('link_note_drops', 'not_up');
+    else lane.outbox.note(transaction, assignment);
+  }
+
+  ask(
+    questions: readonly Question[],
+    answered: (assignment: Assignment | undefined) => void,
+  ): void {
+    this.#context.asks.ask(questions, (peer) => this.#laneTo(peer), answered);
+  }
+
   openHttp(
     peer: string,
     request: RequestHead,
@@ -136,6 +172,14 @@ export class GrpcLinks implements Links {
     this.#dialled.clear();
     this.#accepted?.close();
     await this.#shutServer(endMs - performance.now());
+  }
+
+  /**
+   * The lane for what only this peer can take, such as the memory of a transaction: also while the peer
+   * is avoided or leaves.
+   */
+  #laneTo(peer: string): Lane | undefined {
+    return this.#dialled.get(peer)?.sip ?? this.#accepted?.sip(peer);
   }
 
   #dialAll(): void {

@@ -1,5 +1,8 @@
 import type { Buffer } from 'node:buffer';
 import type { Envelope } from '../../pipeline/envelope.ts';
+import type { SipTarget } from '../../pipeline/sip-target.ts';
+import type { Assignment } from '../../sip/index.ts';
+import type { Asks } from './asks.ts';
 import { BatchDecoder } from './batch-decoder.ts';
 import type { AskedExchanges, ServedExchanges } from './exchanges.ts';
 import type { FrameSink, HelloFrame, HttpFrame, LaneKind } from './frame.ts';
@@ -11,6 +14,7 @@ import type { BatchStream } from './outbox.ts';
 /** What all lanes of a peer share. */
 export interface LaneContext extends LinkOptions {
   readonly limits: LinkLimits;
+  readonly asks: Asks;
 }
 
 export interface LaneEvents {
@@ -88,6 +92,7 @@ export class Lane implements FrameSink {
     this.#isClosed = true;
     if (this.#greeting?.kind === 'http') this.#greeting.exchanges.fail();
     this.outbox.close();
+    if (this.#greeting?.kind === 'sip') this.#context.asks.laneGone(this);
   }
 
   // Frames, as the decoder finds them.
@@ -108,6 +113,50 @@ export class Lane implements FrameSink {
     } catch (error) {
       this.#handlerFailed(error);
     }
+  }
+
+  toApplication(message: Buffer): void {
+    if (!this.#isLive('sip')) return;
+    try {
+      this.#context.handler.toApplication(message);
+    } catch (error) {
+      this.#handlerFailed(error);
+    }
+  }
+
+  toFlow(message: Buffer, flow: string, target: SipTarget | undefined): void {
+    if (!this.#isLive('sip')) return;
+    try {
+      this.#context.handler.toFlow(message, flow, target);
+    } catch (error) {
+      this.#handlerFailed(error);
+    }
+  }
+
+  note(transaction: string, assignment: Assignment): void {
+    if (!this.#isLive('sip')) return;
+    try {
+      this.#context.handler.note(transaction, assignment);
+    } catch (error) {
+      this.#handlerFailed(error);
+    }
+  }
+
+  /** Answered on this lane at once; a directory that fails knows nothing. */
+  ask(id: number, transaction: string, claim: Assignment | undefined): void {
+    if (!this.#isLive('sip')) return;
+    let known: Assignment | undefined;
+    try {
+      known = this.#context.handler.ask(transaction, claim);
+    } catch (error) {
+      this.#handlerFailed(error);
+    }
+    this.outbox.answer(id, known);
+  }
+
+  answer(id: number, assignment: Assignment | undefined): void {
+    if (!this.#isLive('sip')) return;
+    if (!this.#context.asks.answer(this, id, assignment)) this.#violation('answer');
   }
 
   http(frame: HttpFrame): void {

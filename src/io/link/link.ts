@@ -28,12 +28,9 @@ export interface Links {
   /**
    * Asks directories of peers, all at once. `answered` is called exactly once and never before this
    * returns: with the first assignment that one knows, or undefined when all know none, have no link
-   * or `linkLimits.askTimeoutMs` is up.
+   * or `transactionLimits.askTimeoutMs` is up.
    */
-  ask(
-    questions: readonly Question[],
-    answered: (assignment: Assignment | undefined) => void,
-  ): void;
+  ask(questions: readonly Question[], answered: (assignment: Assignment | undefined) => void): void;
   /** Opens an exchange at the owning peer. Undefined: nothing was sent, try the next successor. */
   openHttp(
     peer: string,

@@ -1,9 +1,17 @@
-import type { linkLimits } from '../../config/defaults.ts';
+import { linkLimits, transactionLimits } from '../../config/defaults.ts';
 import type { Counters } from '../../pipeline/counters.ts';
 import type { LinkHandler } from './link.ts';
 
-/** The numbers of `linkLimits`, of which tests may set their own. */
-export type LinkLimits = { readonly [Name in keyof typeof linkLimits]: number };
+/** The numbers of `linkLimits` and those of asking, of which tests may set their own. */
+export type LinkLimits = Readonly<
+  Record<keyof typeof linkLimits | 'askTimeoutMs' | 'asksMax', number>
+>;
+
+export const defaultLimits: LinkLimits = {
+  ...linkLimits,
+  askTimeoutMs: transactionLimits.askTimeoutMs,
+  asksMax: transactionLimits.asksMax,
+};
 
 /** Where links tell what an operator may want to know; a pino logger fits. */
 export interface LinkLog {
@@ -35,6 +43,6 @@ export interface LinkOptions {
   readonly log: LinkLog;
   /** A peer's link broke or could not be made: a reason to probe the peer at once. */
   readonly onPeerFailed?: (peer: string) => void;
-  /** Default `linkLimits`. */
+  /** Default `linkLimits` and `transactionLimits`. */
   readonly limits?: Partial<LinkLimits>;
 }

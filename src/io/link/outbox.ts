@@ -1,6 +1,8 @@
 import type { Buffer } from 'node:buffer';
 import type { Counters } from '../../pipeline/counters.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
+import type { SipTarget } from '../../pipeline/sip-target.ts';
+import type { Assignment } from '../../sip/index.ts';
 import { BatchEncoder } from './batch-encoder.ts';
 import type { GoodbyeFrame, HelloFrame, HttpFrame } from './frame.ts';
 import type { LinkLimits } from './options.ts';
@@ -80,6 +82,46 @@ export class Outbox {
     return true;
   }
 
+  /** Copies the message. False as above. */
+  toApplication(message: Uint8Array): boolean {
+    if (!this.#takes(message, this.#limits.laneQueueBytesMax)) return false;
+    this.#encoder.toApplication(message);
+    this.#schedule();
+    return true;
+  }
+
+  /** Copies the message. False as above. */
+  toFlow(message: Uint8Array, flow: string, target: SipTarget | undefined): boolean {
+    if (!this.#takes(message, this.#limits.laneQueueBytesMax)) return false;
+    this.#encoder.toFlow(message, flow, target);
+    this.#schedule();
+    return true;
+  }
+
+  /** False: it was dropped, and counted. */
+  note(transaction: string, assignment: Assignment): boolean {
+    if (!this.#takesSmall('link_note_drops', this.#limits.laneQueueNoteBytesMax)) return false;
+    this.#encoder.note(transaction, assignment);
+    this.#schedule();
+    return true;
+  }
+
+  /** False as above. */
+  ask(id: number, transaction: string, claim: Assignment | undefined): boolean {
+    if (!this.#takesSmall('link_ask_drops', this.#limits.laneQueueAskBytesMax)) return false;
+    this.#encoder.ask(id, transaction, claim);
+    this.#schedule();
+    return true;
+  }
+
+  /** False as above. */
+  answer(id: number, assignment: Assignment | undefined): boolean {
+    if (!this.#takesSmall('link_ask_drops', this.#limits.laneQueueAskBytesMax)) return false;
+    this.#encoder.answer(id, assignment);
+    this.#schedule();
+    return true;
+  }
+
   /** Queues a frame; its body bytes are read when the turn ends and must not change until then. */
   post(frame: HttpFrame | HelloFrame | GoodbyeFrame, bodyBytes = 0): void {
     if (this.#isClosed) return;
@@ -129,6 +171,13 @@ export class Outbox {
       return false;
     }
     return !this.#isClosed;
+  }
+
+  /** For frames of a few bytes, which are not worth to be measured before. */
+  #takesSmall(name: string, limit: number): boolean {
+    if (!this.#isClosed && this.queuedBytes < limit) return true;
+    this.#counters.count(name, this.#isClosed ? 'not_up' : 'congested');
+    return false;
   }
 
   #schedule(): void {

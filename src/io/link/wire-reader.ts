@@ -79,8 +79,29 @@ export class WireReader {
     return text;
   }
 
+  /** The same as {@link latin1}, a fault when it is longer than `bytesMax`. */
+  shortLatin1(end: number, bytesMax: number): string {
+    const after = this.#shortBlock(end, bytesMax);
+    const text = this.bytes.toString('latin1', this.position, after);
+    this.position = after;
+    return text;
+  }
+
+  /** The same as {@link text}, a fault when it is longer than `bytesMax`. */
+  shortText(end: number, bytesMax: number): string {
+    const after = this.#shortBlock(end, bytesMax);
+    const text = this.bytes.toString('utf8', this.position, after);
+    this.position = after;
+    return text;
+  }
+
   /** Passes over a field that this version does not know. Groups are not part of proto3. */
   skip(tag: number, end: number): void {
+    // No field has number 0.
+    if (tag < 8) {
+      this.faulty = true;
+      return;
+    }
     switch (tag & 7) {
       case 0:
         this.#passVarint(end);
@@ -97,6 +118,13 @@ export class WireReader {
       default:
         this.faulty = true;
     }
+  }
+
+  #shortBlock(end: number, bytesMax: number): number {
+    const after = this.block(end);
+    if (after - this.position <= bytesMax) return after;
+    this.faulty = true;
+    return this.position;
   }
 
   /** Passes over a varint of any legal length. */

@@ -102,6 +102,13 @@ export class WireWriter {
     this.#position += this.#slab.write(text, this.#position, 'latin1');
   }
 
+  /** @param size bytes of `text` in UTF-8 */
+  utf8(tag: number, text: string, size: number): void {
+    if (size === 0) return;
+    this.length(tag, size);
+    this.#position += this.#slab.write(text, this.#position, 'utf8');
+  }
+
   /** For short texts known to be ASCII; a loop beats the call into the runtime. */
   ascii(tag: number, text: string): void {
     if (text.length === 0) return;

@@ -6,15 +6,31 @@ import { loadSync } from '@grpc/proto-loader';
 import protobuf from 'protobufjs';
 import type { HeaderList, RequestHead, ResponseHead } from '../../../src/http/index.ts';
 import type { Envelope } from '../../../src/pipeline/envelope.ts';
+import type { SipTarget } from '../../../src/pipeline/sip-target.ts';
+import type { Assignment } from '../../../src/sip/index.ts';
 import { BatchDecoder } from '../../../src/io/link/batch-decoder.ts';
 import { BatchEncoder } from '../../../src/io/link/batch-encoder.ts';
 import { relayMethod } from '../../../src/io/link/service.ts';
-import { laneKinds, numberOf, reasons, resetCodes } from '../../../src/io/link/frame.ts';
+import {
+  laneKinds,
+  numberOf,
+  reasons,
+  resetCodes,
+  transports,
+} from '../../../src/io/link/frame.ts';
 import type { FrameSink, GoodbyeFrame, HelloFrame, HttpFrame } from '../../../src/io/link/frame.ts';
+
+type SmallFrame =
+  | { kind: 'to-application'; message: Buffer }
+  | { kind: 'to-flow'; message: Buffer; flow: string; target: SipTarget | undefined }
+  | { kind: 'note'; transaction: string; assignment: Assignment }
+  | { kind: 'ask'; id: number; transaction: string; claim: Assignment | undefined }
+  | { kind: 'answer'; id: number; assignment: Assignment | undefined };
 
 type AnyFrame =
   | { kind: 'sip-request'; message: Buffer; envelope: Envelope }
   | { kind: 'sip-response'; message: Buffer }
+  | SmallFrame
   | HttpFrame
   | HelloFrame
   | GoodbyeFrame;
@@ -41,14 +57,29 @@ const framing = fc.oneof(
   fc.constant({ kind: 'chunked' as const }),
   fc.record({ kind: fc.constant('length' as const), bytes: uint53 }),
 );
+const name = fc
+  .string({ unit: 'grapheme', minLength: 1 })
+  .filter((text) => Buffer.byteLength(text) <= 64);
+const keyDigest = fc.oneof(fc.constant(''), fc.stringMatching(/^[\w-]{22}$/));
+const transaction = fc.stringMatching(/^[in][0-9a-z]{8,31}$/);
 const envelope: fc.Arbitrary<Envelope> = fc.record({
-  keyDigest: fc.oneof(fc.constant(''), fc.stringMatching(/^[\w-]{22}$/)),
-  instance: fc.oneof(fc.constant('peer-1'), fc.string({ unit: 'grapheme' })),
+  keyDigest,
+  instance: fc.oneof(fc.constant('peer-1'), name),
   reason: fc.constantFrom(...reasons),
-  ringVersion: fc.oneof(fc.constant('a1b2'), fc.string({ unit: 'grapheme' })),
-  ingressPeer: fc.oneof(fc.constant('peer-2'), fc.string({ unit: 'grapheme' })),
+  ringVersion: fc.oneof(fc.constant('a1b2'), name),
+  ingressPeer: fc.oneof(fc.constant('peer-2'), name),
   hop: fc.constantFrom(0 as const, 1 as const, 2 as const),
+  transaction: fc.oneof(fc.constant(''), transaction),
 });
+const assignment: fc.Arbitrary<Assignment> = fc.record({ instance: name, keyDigest });
+const maybe = fc.option(assignment, { nil: undefined });
+const target: fc.Arbitrary<SipTarget> = fc
+  .record({
+    transport: fc.constantFrom(...transports),
+    address: fc.oneof(fc.ipV4(), fc.ipV6()),
+    port: fc.integer({ min: 1, max: 65_535 }),
+  })
+  .map((given) => ({ ...given, serverName: given.address }));
 const request: fc.Arbitrary<RequestHead> = fc.record({
   method: latin1(10),
   target: latin1(300),
@@ -70,6 +101,16 @@ const frame: fc.Arbitrary<AnyFrame> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('sip-request' as const), message: bytes(600), envelope }),
   fc.record({ kind: fc.constant('sip-response' as const), message: bytes(600) }),
+  fc.record({ kind: fc.constant('to-application' as const), message: bytes(600) }),
+  fc.record({
+    kind: fc.constant('to-flow' as const),
+    message: bytes(600),
+    flow: fc.stringMatching(/^[utswx]\d{1,3}(-\d{1,16})?$/),
+    target: fc.option(target, { nil: undefined }),
+  }),
+  fc.record({ kind: fc.constant('note' as const), transaction, assignment }),
+  fc.record({ kind: fc.constant('ask' as const), id: exchange, transaction, claim: maybe }),
+  fc.record({ kind: fc.constant('answer' as const), id: exchange, assignment: maybe }),
   fc.record({ kind: fc.constant('open' as const), request, envelope, ...part }),
   fc.record({ kind: fc.constant('head' as const), response, ...part }),
   fc.record({ kind: fc.constant('data' as const), ...part }),
@@ -99,12 +140,38 @@ function encode(all: readonly AnyFrame[], batchBytes = 65_536): Buffer[] {
     batches.push(batch);
   });
   for (const item of all) {
-    if (item.kind === 'sip-request') encoder.sipRequest(item.message, item.envelope);
-    else if (item.kind === 'sip-response') encoder.sipResponse(item.message);
-    else encoder.frame(item);
+    write(encoder, item);
   }
   encoder.flush();
   return batches;
+}
+
+function write(encoder: BatchEncoder, item: AnyFrame): void {
+  switch (item.kind) {
+    case 'sip-request':
+      encoder.sipRequest(item.message, item.envelope);
+      break;
+    case 'sip-response':
+      encoder.sipResponse(item.message);
+      break;
+    case 'to-application':
+      encoder.toApplication(item.message);
+      break;
+    case 'to-flow':
+      encoder.toFlow(item.message, item.flow, item.target);
+      break;
+    case 'note':
+      encoder.note(item.transaction, item.assignment);
+      break;
+    case 'ask':
+      encoder.ask(item.id, item.transaction, item.claim);
+      break;
+    case 'answer':
+      encoder.answer(item.id, item.assignment);
+      break;
+    default:
+      encoder.frame(item);
+  }
 }
 
 class Collector implements FrameSink {
@@ -114,6 +181,21 @@ class Collector implements FrameSink {
   }
   sipResponse(message: Buffer): void {
     this.frames.push({ kind: 'sip-response', message });
+  }
+  toApplication(message: Buffer): void {
+    this.frames.push({ kind: 'to-application', message });
+  }
+  toFlow(message: Buffer, flow: string, given: SipTarget | undefined): void {
+    this.frames.push({ kind: 'to-flow', message, flow, target: given });
+  }
+  note(given: string, where: Assignment): void {
+    this.frames.push({ kind: 'note', transaction: given, assignment: where });
+  }
+  ask(id: number, given: string, claim: Assignment | undefined): void {
+    this.frames.push({ kind: 'ask', id, transaction: given, claim });
+  }
+  answer(id: number, where: Assignment | undefined): void {
+    this.frames.push({ kind: 'answer', id, assignment: where });
   }
   http(item: HttpFrame): void {
     this.frames.push(item);
@@ -137,9 +219,10 @@ function fieldsMessage(list: HeaderList): Message {
 }
 
 function envelopeMessage(given: Envelope): Message {
-  const { keyDigest, instance, reason, ringVersion, ingressPeer, hop } = given;
+  const { keyDigest, instance, reason, ringVersion, ingressPeer, hop, transaction } = given;
   return {
     keyDigest,
+    transaction,
     reason: numberOf(reasons, reason),
     hop,
     placement: { instance, ringVersion, ingressPeer },
@@ -169,6 +252,18 @@ function toMessage(item: AnyFrame): Message {
       return { sipRequest: { message: item.message, envelope: envelopeMessage(item.envelope) } };
     case 'sip-response':
       return { sipResponse: { message: item.message } };
+    case 'to-application':
+      return { toApplication: { message: item.message } };
+    case 'to-flow': {
+      const { transport = '', address = '', port = 0 } = item.target ?? {};
+      return { toFlow: { message: item.message, flow: item.flow, transport, address, port } };
+    }
+    case 'note':
+      return { note: { transaction: item.transaction, assignment: item.assignment } };
+    case 'ask':
+      return { ask: { id: item.id, transaction: item.transaction, claim: item.claim } };
+    case 'answer':
+      return { answer: { id: item.id, assignment: item.assignment } };
     case 'open': {
       const { method, target, headers } = item.request;
       return {
@@ -329,7 +424,7 @@ describe('the codec of a link', () => {
   });
 
   it('passes over fields and frames of a later version', () => {
-    const frameOfLater = Buffer.from([0x0a, 0x04, 0x52, 0x02, 0x08, 0x01]);
+    const frameOfLater = Buffer.from([0x0a, 0x04, 0x7a, 0x02, 0x08, 0x01]);
     const fieldOfLater = Buffer.from([0x98, 0x06, 0x05]);
     const known = encode([{ kind: 'reset', exchange: 7, code: 'timeout' }])[0]!;
     const sink = new Collector();
@@ -355,10 +450,100 @@ describe('the codec of a link', () => {
     ['a varint that never ends', [0x0a, 0x0b, ...Array<number>(11).fill(0xff)]],
     ['two contents in one frame', [0x0a, 0x04, 0x4a, 0x00, 0x4a, 0x00]],
     ['a credit of nothing', [0x0a, 0x04, 0x3a, 0x02, 0x08, 0x01]],
+    ['a field of number 0', [0x0a, 0x05, 0x12, 0x03, 0x02, 0x01, 0x41]],
+    ['a note without assignment', [0x0a, 0x05, 0x52, 0x03, 0x0a, 0x01, 0x69]],
+    ['an answer to nothing', [0x0a, 0x02, 0x62, 0x00]],
+    ['a question without transaction', [0x0a, 0x04, 0x5a, 0x02, 0x08, 0x01]],
+    ['a request for no flow', [0x0a, 0x05, 0x72, 0x03, 0x0a, 0x01, 0x41]],
   ];
   for (const [name, batch] of malformed) {
     it(`refuses ${name}`, () => {
       assert.equal(new BatchDecoder(new Collector(), 64).decode(Buffer.from(batch)), 'malformed');
+    });
+  }
+
+  const long = (length: number): string => 'x'.repeat(length);
+  const known: Assignment = { instance: 'b', keyDigest: '' };
+  const within: Envelope = {
+    keyDigest: '',
+    instance: 'b',
+    reason: 'rule',
+    ringVersion: 'f00d',
+    ingressPeer: 'a',
+    hop: 1,
+    transaction: '',
+  };
+  const message = Buffer.from('x');
+  const numeric: SipTarget = { transport: 'UDP', address: '::1', port: 5_060, serverName: '::1' };
+  const requestWith = (changed: Partial<Envelope>): AnyFrame => ({
+    kind: 'sip-request',
+    message,
+    envelope: { ...within, ...changed },
+  });
+  const flowTo = (flow: string, changed: Partial<SipTarget>): AnyFrame => ({
+    kind: 'to-flow',
+    message,
+    flow,
+    target: { ...numeric, ...changed },
+  });
+  const bounded: [string, AnyFrame, AnyFrame][] = [
+    [
+      'the name of a transaction',
+      { kind: 'ask', id: 1, transaction: long(32), claim: undefined },
+      { kind: 'ask', id: 1, transaction: long(33), claim: undefined },
+    ],
+    [
+      'the transaction of a note',
+      { kind: 'note', transaction: long(32), assignment: known },
+      { kind: 'note', transaction: long(33), assignment: known },
+    ],
+    [
+      'the transaction of a request',
+      requestWith({ transaction: long(32) }),
+      requestWith({ transaction: long(33) }),
+    ],
+    [
+      'the digest of a request',
+      requestWith({ keyDigest: long(32) }),
+      requestWith({ keyDigest: long(33) }),
+    ],
+    [
+      'the instance of a request',
+      requestWith({ instance: long(64) }),
+      requestWith({ instance: long(65) }),
+    ],
+    [
+      'the ingress peer',
+      requestWith({ ingressPeer: long(64) }),
+      requestWith({ ingressPeer: long(65) }),
+    ],
+    [
+      'the ring version',
+      requestWith({ ringVersion: long(64) }),
+      requestWith({ ringVersion: long(65) }),
+    ],
+    [
+      'the instance of an answer',
+      { kind: 'answer', id: 1, assignment: { ...known, instance: long(64) } },
+      { kind: 'answer', id: 1, assignment: { ...known, instance: long(65) } },
+    ],
+    [
+      'the digest of a claim',
+      { kind: 'ask', id: 1, transaction: 'i', claim: { ...known, keyDigest: long(32) } },
+      { kind: 'ask', id: 1, transaction: 'i', claim: { ...known, keyDigest: long(33) } },
+    ],
+    ['a flow', flowTo(long(64), {}), flowTo(long(65), {})],
+    ['an address', flowTo('u0', {}), flowTo('u0', { address: 'host.example' })],
+    ['a port', flowTo('u0', { port: 65_535 }), flowTo('u0', { port: 65_536 })],
+    ['a transport', flowTo('u0', {}), flowTo('u0', { transport: 'SCTP' as 'UDP' })],
+  ];
+  for (const [what, good, bad] of bounded) {
+    it(`bounds ${what}`, () => {
+      const sink = new Collector();
+      assert.equal(new BatchDecoder(sink, 64).decode(encode([good])[0]!), 1);
+      assert.equal(sink.frames.length, 1);
+      assert.equal(new BatchDecoder(sink, 64).decode(encode([bad])[0]!), 'malformed');
+      assert.equal(sink.frames.length, 1);
     });
   }
 });

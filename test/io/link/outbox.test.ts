@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { linkLimits } from '../../../src/config/defaults.ts';
 import { AskedExchanges } from '../../../src/io/link/exchanges.ts';
+import { defaultLimits as linkLimits } from '../../../src/io/link/options.ts';
 import { Outbox } from '../../../src/io/link/outbox.ts';
 import { Counters } from '../../../src/pipeline/counters.ts';
 import { Recorder, envelope, getRequest } from './test-peer.ts';
@@ -77,6 +77,33 @@ describe('the outbox of a lane', () => {
     assert.equal(counters.get('link_sip_drops', 'congested'), 2);
     stream.takeAll();
     assert.ok(outbox.sipRequest(message, envelope));
+  });
+
+  it('drops notes first, then questions, then requests that start something', () => {
+    const { outbox, counters } = setUp();
+    const message = Buffer.alloc(1_000);
+    const inDialog = { ...envelope, reason: 'stamp' as const };
+    const assignment = { instance: 'b', keyDigest: '' };
+    const kinds: readonly [string, () => boolean][] = [
+      ['note', () => outbox.note('i1', assignment)],
+      ['ask', () => outbox.ask(1, 'i1', undefined)],
+      ['answer', () => outbox.answer(1, assignment)],
+      ['initial', () => outbox.sipRequest(message, envelope)],
+      ['in-dialog', () => outbox.sipRequest(message, inDialog)],
+      ['to application', () => outbox.toApplication(message)],
+      ['to flow', () => outbox.toFlow(message, 'u0', undefined)],
+    ];
+    const order: string[] = [];
+    while (order.length < kinds.length) {
+      outbox.sipResponse(Buffer.alloc(10_000));
+      for (const [kind, isTaken] of kinds) {
+        if (!order.includes(kind) && !isTaken()) order.push(kind);
+      }
+    }
+    assert.deepEqual(order.slice(0, 4), ['note', 'ask', 'answer', 'initial']);
+    assert.equal(counters.get('link_note_drops', 'congested'), 1);
+    assert.equal(counters.get('link_ask_drops', 'congested'), 2);
+    assert.ok(outbox.queuedBytes <= linkLimits.laneQueueBytesMax);
   });
 
   it('pauses bodies while the connection is behind and goes on when it drains', async () => {

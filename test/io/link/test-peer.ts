@@ -13,6 +13,8 @@ import { GrpcLinks } from '../../../src/io/link/index.ts';
 import type { LinkOptions, LinkPeer } from '../../../src/io/link/index.ts';
 import { Counters } from '../../../src/pipeline/counters.ts';
 import type { Envelope } from '../../../src/pipeline/envelope.ts';
+import type { SipTarget } from '../../../src/pipeline/sip-target.ts';
+import type { Assignment } from '../../../src/sip/index.ts';
 
 export const envelope: Envelope = {
   keyDigest: 'AbCdEfGhIjKlMnOpQrStUv',
@@ -21,6 +23,7 @@ export const envelope: Envelope = {
   ringVersion: 'f00d',
   ingressPeer: 'a',
   hop: 1,
+  transaction: '',
 };
 
 export const getRequest: RequestHead = {
@@ -51,6 +54,10 @@ export class TestPeer {
   readonly links: GrpcLinks;
   readonly requests: { text: string; envelope: Envelope }[] = [];
   readonly responses: string[] = [];
+  readonly toApplication: string[] = [];
+  readonly toFlow: { text: string; flow: string; target: SipTarget | undefined }[] = [];
+  readonly notes: { transaction: string; assignment: Assignment }[] = [];
+  readonly asked: { transaction: string; claim: Assignment | undefined }[] = [];
   readonly failed: string[] = [];
   readonly downReasons: string[] = [];
   /** How often a link came up. */
@@ -59,6 +66,9 @@ export class TestPeer {
     throw new Error('no HTTP expected');
   };
   onSipRequest: (message: Buffer) => void = () => undefined;
+  /** What the directory here knows. */
+  onAsk: (transaction: string, claim: Assignment | undefined) => Assignment | undefined = () =>
+    undefined;
   readonly #happened = new EventEmitter();
 
   constructor(name: string, options: Partial<LinkOptions> & { epoch?: number } = {}) {
@@ -95,6 +105,23 @@ export class TestPeer {
         sipResponse: (message) => {
           this.responses.push(message.toString());
           happened();
+        },
+        toApplication: (message) => {
+          this.toApplication.push(message.toString());
+          happened();
+        },
+        toFlow: (message, flow, target) => {
+          this.toFlow.push({ text: message.toString(), flow, target });
+          happened();
+        },
+        note: (transaction, assignment) => {
+          this.notes.push({ transaction, assignment });
+          happened();
+        },
+        ask: (transaction, claim) => {
+          this.asked.push({ transaction, claim });
+          happened();
+          return this.onAsk(transaction, claim);
         },
         http: (request, given, response) => this.serve(request, given, response),
       },
