@@ -1,8 +1,13 @@
 import { sipLimits } from '../config/defaults.ts';
+import { decimal } from './decimal.ts';
+import { HeaderId, idAt } from './header-names.ts';
 
 const CR = 13;
 const LF = 10;
+const SP = 32;
+const HT = 9;
 const headEnd = Buffer.from('\r\n\r\n');
+const nothing: Buffer = Buffer.alloc(0);
 
 /** As much as a message of another peer may hold; requests of clients are refused below this. */
 const headBytesMax = sipLimits.headerBytesMax + sipLimits.ownHeaderBytesMax;
@@ -12,17 +17,26 @@ export type StreamFrame =
   | { readonly kind: 'message'; readonly bytes: Buffer }
   /** A double CRLF (RFC 5626 section 3.5.1): answer with one CRLF. */
   | { readonly kind: 'ping' }
-  /** The stream cannot be cut any more; close it. `bytes` is the head that was read, if any. */
+  /** The stream cannot be cut any more; close it. `bytes` is the head where it may be answered. */
   | { readonly kind: 'fault'; readonly cause: FramingFault; readonly bytes: Buffer };
 
-export type FramingFault = 'header-too-large' | 'content-length' | 'body-too-large';
+export type FramingFault =
+  | 'header-too-large'
+  | 'content-length'
+  /** A body is announced, its length is not. */
+  | 'length-missing'
+  | 'body-too-large'
+  /** CR or LF alone in the header: for some it ends a line, for others it does not. */
+  | 'bare-line-break';
 
 /**
  * Cuts a byte stream into SIP messages by Content-Length (RFC 3261 section 18.3). Any split of the
  * stream gives the same frames.
  */
 export class StreamFramer {
-  #pending: Buffer = Buffer.alloc(0);
+  #pending: Buffer = nothing;
+  /** Memory behind `#pending` that is free to take more; it ends where that memory ends. */
+  #spare: Buffer = nothing;
   #scanned = 0;
   /** Bytes that the message at the front needs; 0 while its head is not complete. */
   #needed = 0;
@@ -36,17 +50,41 @@ export class StreamFramer {
   /** Takes what the connection gave; after a fault it gives nothing more. */
   push(chunk: Buffer): StreamFrame[] {
     if (this.#broken) return [];
-    this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    this.#append(chunk);
     const frames: StreamFrame[] = [];
     for (let frame = this.#next(); frame !== undefined; frame = this.#next()) {
       frames.push(frame);
       if (frame.kind === 'fault') {
         this.#broken = true;
-        this.#pending = Buffer.alloc(0);
+        this.#pending = nothing;
         break;
       }
     }
+    // A whole chunk costs no copy; only what is left of it is kept where more can follow.
+    if (this.#pending.length === 0) this.#spare = nothing;
     return frames;
+  }
+
+  /**
+   * Room doubles with what is held, so bytes fed one by one are copied twice at most. What was given
+   * out stands before what is written, and stays.
+   */
+  #append(chunk: Buffer): void {
+    const held = this.#pending.length;
+    if (held === 0) {
+      this.#pending = chunk;
+      return;
+    }
+    if (this.#spare.length < chunk.length) {
+      const room = Buffer.allocUnsafeSlow(Math.max(this.#needed, 2 * (held + chunk.length)));
+      this.#pending.copy(room);
+      this.#pending = room.subarray(0, held);
+      this.#spare = room.subarray(held);
+    }
+    chunk.copy(this.#spare);
+    const { buffer, byteOffset } = this.#pending;
+    this.#pending = Buffer.from(buffer, byteOffset, held + chunk.length);
+    this.#spare = this.#spare.subarray(chunk.length);
   }
 
   #next(): StreamFrame | undefined {
@@ -65,7 +103,7 @@ export class StreamFramer {
 
   #skipLineBreaks(): StreamFrame | undefined {
     const bytes = this.#pending;
-    if (bytes.length >= 4 && bytes.indexOf(headEnd) === 0) {
+    if (startsWithHeadEnd(bytes)) {
       this.#consume(4);
       return { kind: 'ping' };
     }
@@ -84,7 +122,9 @@ export class StreamFramer {
     if (headBytes > headBytesMax) return this.#fault('header-too-large', headBytes);
     if (end < 0) return undefined;
     const length = contentLength(bytes.toString('latin1', 0, headBytes));
-    if (length < 0) return this.#fault('content-length', headBytes);
+    // Without its body the request looks whole: the head must not be taken for it.
+    if (length === 'length-missing') return this.#fault(length, 0);
+    if (typeof length === 'string') return this.#fault(length, headBytes);
     if (length > sipLimits.bodyBytesMax) return this.#fault('body-too-large', headBytes);
     this.#needed = headBytes + length;
     return undefined;
@@ -100,20 +140,59 @@ export class StreamFramer {
   }
 }
 
-const lengthField = /\r\n(?:content-length|l)[ \t]*:/gi;
-const lineEnd = /\r\n(?![ \t])/g;
+function startsWithHeadEnd(bytes: Buffer): boolean {
+  return bytes[0] === CR && bytes[1] === LF && bytes[2] === CR && bytes[3] === LF;
+}
 
-/** -1 when it is malformed or given twice with different values; 0 when absent. */
-function contentLength(head: string): number {
-  let length = -2;
-  for (const match of head.matchAll(lengthField)) {
-    const start = match.index + match[0].length;
-    lineEnd.lastIndex = start;
-    const text = head.slice(start, lineEnd.exec(head)?.index).trim();
-    if (!/^\d{1,10}$/.test(text)) return -1;
-    if (length >= 0 && length !== Number(text)) return -1;
-    length = Number(text);
+/** What the head says of its body, as `parseSipMessage` would read it; 0 when it has none. */
+function contentLength(head: string): number | FramingFault {
+  let length = -1;
+  let hasContentType = false;
+  for (let at = head.indexOf('\r\n') + 2; at < head.length - 2;) {
+    const end = endOfLine(head, at);
+    if (end < 0) return 'bare-line-break';
+    const id = lengthOrType(head, at, end);
+    if (id === undefined) return 'content-length';
+    if (id === HeaderId.contentType) hasContentType = true;
+    if (id === HeaderId.contentLength) {
+      const value = decimal(head.slice(head.indexOf(':', at) + 1, end).trim(), 10);
+      if (value < 0 || (length >= 0 && value !== length)) return 'content-length';
+      length = value;
+    }
+    at = end + 2;
   }
-  // RFC 3261 section 20.14 demands it on streams; without it the body cannot have begun.
-  return length === -2 ? 0 : length;
+  if (length >= 0) return length;
+  // RFC 3261 section 20.14 demands it on streams; some leave it out where there is no body.
+  return hasContentType ? 'length-missing' : 0;
+}
+
+/** Offset of the line's CR, folds included; -1 where a CR or LF stands alone. */
+function endOfLine(head: string, from: number): number {
+  for (let at = from; ;) {
+    const end = head.indexOf('\r', at);
+    if (end < 0 || head.indexOf('\n', at) !== end + 1) return -1;
+    const next = head.charCodeAt(end + 2);
+    if (next !== SP && next !== HT) return end;
+    at = end + 2;
+  }
+}
+
+/**
+ * Id of a field named Content-Length or Content-Type; other names need not be found.
+ *
+ * @returns undefined for a name that is folded, which some would take for the field
+ */
+function lengthOrType(head: string, start: number, end: number): HeaderId | undefined {
+  const first = head.charCodeAt(start) | 0x20;
+  // Both have a compact form: `l`, `c`.
+  if (first !== 0x63 && first !== 0x6c) return HeaderId.other;
+  let name = head.indexOf(':', start);
+  if (name < 0 || name > end) return HeaderId.other;
+  while (name > start && isSpace(head.charCodeAt(name - 1))) name--;
+  if (head.charCodeAt(name - 1) === LF) return undefined;
+  return idAt(head, start, name);
+}
+
+function isSpace(code: number): boolean {
+  return code === SP || code === HT;
 }
