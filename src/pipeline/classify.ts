@@ -18,3 +18,8 @@ export function classify(message: SipMessage): Verdict | undefined {
   const isOwnAck = message.method === 'ACK' && acknowledgesOwnAnswer(message);
   return isOwnAck ? { kind: 'drop', reason: 'own-ack' } : undefined;
 }
+
+/** CANCEL and ACK begin nothing: they belong where another request went (RFC 3261 sections 9.1, 17.1.1.3). */
+export function followsAnother({ method }: SipMessage): boolean {
+  return method === 'CANCEL' || method === 'ACK';
+}

@@ -1,48 +1,69 @@
-import type { SipMessage } from '../sip/index.ts';
-import type { Arrival } from './arrival.ts';
+import { assignmentKey, type Assignment } from '../sip/index.ts';
+import { followsAnother } from './classify.ts';
 import { successorsOf, type Located } from './locate.ts';
 import type { PipelineOptions } from './ports.ts';
-import type { Recognised } from './recognise.ts';
-import { rewriteRequest } from './rewrite.ts';
+import { readdress } from './readdress.ts';
+import { rewriteRequest, type RewriteInput } from './rewrite.ts';
 
 /** A request with all that was found out about it. */
-export interface RoutedRequest {
-  readonly message: SipMessage;
-  readonly arrival: Arrival;
-  readonly recognised: Recognised;
+export interface RoutedRequest extends RewriteInput {
   readonly located: Located;
+  /**
+   * {@link assignmentKey} of what is to be remembered. Empty for what its stamp routed, and for a
+   * CANCEL or ACK of an unknown transaction: its request may be known elsewhere after all.
+   */
+  readonly transaction: string;
+  /** What was known of the transaction before. */
+  readonly known: Assignment | undefined;
 }
 
 /**
  * Gives a request to its instance, or to the first of its successors that takes it; each gets bytes
  * of its own.
  *
+ * @param took told which instance has taken a request that is to be remembered
  * @returns false when nobody took it and nothing was sent
  */
-export function deliver(request: RoutedRequest, options: PipelineOptions): boolean {
+export function deliver(
+  request: RoutedRequest,
+  options: PipelineOptions,
+  took: (request: RoutedRequest, instance: string) => void,
+): boolean {
   const { located } = request;
   if (located.instance === undefined) return false;
-  if (deliverTo(located.instance, request, options)) return true;
+  if (deliverTo(located.instance, request, options)) {
+    if (request.transaction !== '') took(request, located.instance);
+    return true;
+  }
+  // What left its stamped instance is known by its transaction alone.
+  const isStamped = located.reason === 'stamp' && !followsAnother(request.message);
+  const moved = isStamped ? { ...request, transaction: assignmentKey(request.message) } : request;
   return successorsOf(located, options.view()).some((successor) => {
     options.counters.count('sip_failovers', located.reason);
-    return deliverTo(successor, request, options);
+    const isTaken = deliverTo(successor, moved, options);
+    if (isTaken && moved.transaction !== '') took(moved, successor);
+    return isTaken;
   });
 }
 
 function deliverTo(name: string, request: RoutedRequest, options: PipelineOptions): boolean {
   const { names, ports, counters } = options;
-  const { instances, ring } = options.view();
-  const instance = instances.get(name);
+  const view = options.view();
+  const instance = view.instances.get(name);
   if (instance === undefined) return false;
-  const { keyDigest, reason } = request.located;
-  const final = rewriteRequest(request, { bekey: keyDigest, beroute: name }, instance, options);
+  const { located, transaction } = request;
+  const { keyDigest, reason } = located;
+  const isStamped = reason === 'stamp' && name === located.instance;
+  const input = isStamped ? request : readdress(request, instance, view);
+  const final = rewriteRequest(input, { bekey: keyDigest, beroute: name }, instance, options);
   const isDelivered = ports.deliver(final, {
     keyDigest,
     instance: name,
     reason,
-    ringVersion: ring.version,
+    ringVersion: view.ring.version,
     ingressPeer: names.self,
     hop: name === names.self ? 0 : 1,
+    transaction,
   });
   if (isDelivered) counters.count('sip_requests', reason);
   return isDelivered;

@@ -25,6 +25,10 @@ export function digestOf(key: string): string {
   return sha256Of16(key);
 }
 
+function defaultKey(fromTag: string, callId: string): string {
+  return `${fromTag}\n${callId}`;
+}
+
 /**
  * Derives keys of initial requests: rules first, then the fallback. Remembers the digests of
  * recent keys, because the requests of one dialog or room derive the same key again and again.
@@ -46,7 +50,12 @@ export class KeyDeriver {
   /** Key of an initial SIP request; the fallback is From tag and Call-ID. */
   sip(subject: SipSubject, fromTag: string, callId: string): Key | PendingKey {
     const result = this.#rules === undefined ? null : this.#rules.sipKey(subject);
-    return result === null ? this.#fallback(`${fromTag}\n${callId}`) : this.#key(result);
+    return result === null ? this.#fallback(defaultKey(fromTag, callId)) : this.#key(result);
+  }
+
+  /** Digest of the key that a SIP request has where no rule gives one; all messages of a transaction share it. */
+  defaultDigest(fromTag: string, callId: string): string {
+    return this.#digest(defaultKey(fromTag, callId));
   }
 
   /** Key of an HTTP request to a converged application; the fallback is remote host and port. */

@@ -1,43 +1,54 @@
-import { pipelineLimits } from '../config/defaults.ts';
-import { parseSipMessage, type Refusal, type SipMessage } from '../sip/index.ts';
+import { parseSipMessage, type Assignment, type Refusal, type SipMessage } from '../sip/index.ts';
+import { answerOptions } from './answer-options.ts';
 import { answerRequest, answerTarget } from './answer.ts';
 import type { Arrival } from './arrival.ts';
+import { Assigner } from './assign.ts';
 import { classify } from './classify.ts';
-import { deliver } from './deliver.ts';
-import type { PendingKey } from './key.ts';
-import { locateKey, locateStamped, type Located } from './locate.ts';
+import { deliver, type RoutedRequest } from './deliver.ts';
+import { Directory } from './directory.ts';
+import type { Envelope } from './envelope.ts';
+import { locateStamped } from './locate.ts';
 import type { PipelineOptions } from './ports.ts';
-import { recognise, type Recognised } from './recognise.ts';
+import { recognise } from './recognise.ts';
 import { returnResponse } from './return-response.ts';
-import { sipSubject } from './subjects.ts';
+import type { RewriteInput } from './rewrite.ts';
 
 const noInstance: Refusal = { status: 500, reason: 'No instance available', cause: 'no-instance' };
 const badStamp: Refusal = { status: 403, reason: 'Forbidden', cause: 'stamp' };
 
 /**
  * The journey of a SIP message through its ingress peer; HTTP takes the same steps in
- * `http-journey.ts`. The pipeline keeps no state of a session: stamp, rules and ring are enough.
+ * `http-journey.ts`. The pipeline keeps no state of a session: stamp, rules and ring are enough, and
+ * a short memory of transactions that they would not bring to one instance.
  */
 export class Pipeline {
   readonly #options: PipelineOptions;
-  #waiting = 0;
+  readonly #directory: Directory;
+  readonly #assigner: Assigner;
 
   constructor(options: PipelineOptions) {
     this.#options = options;
+    this.#directory = new Directory(options);
+    this.#assigner = new Assigner(options, this.#directory, {
+      deliver: (request) => this.#deliver(request),
+      refuse: ({ message, arrival }, refusal) => this.#answer(message, arrival, refusal),
+      drop: (reason) => this.#drop(reason),
+      guard: (step) => this.#guard(step),
+    });
   }
 
-  /** A message from outside: parse ▸ classify ▸ recognise ▸ key ▸ locate ▸ rewrite and stamp ▸ deliver */
+  /** A message from outside: parse ▸ classify ▸ recognise ▸ locate or assign ▸ rewrite and stamp ▸ deliver */
   receive(bytes: Buffer, arrival: Arrival): void {
     this.#guard(() => {
       const parsed = parseSipMessage(bytes);
       if (!parsed.ok) this.#drop(parsed.fault);
-      else if (parsed.message.isRequest) this.#request(parsed.message, arrival, 0);
+      else if (parsed.message.isRequest) this.#request(parsed.message, arrival);
       // No request of ours goes outside, and the Via that would be ours bears a signature that clients know.
       else this.#drop('response-not-ours');
     });
   }
 
-  #request(message: SipMessage, arrival: Arrival, numbersAwaited: number): void {
+  #request(message: SipMessage, arrival: Arrival): void {
     const verdict = classify(message);
     if (verdict?.kind === 'drop') return this.#drop(verdict.reason);
     if (verdict?.kind === 'refuse') return this.#answer(message, arrival, verdict.refusal);
@@ -46,22 +57,55 @@ export class Pipeline {
     if (recognised.isForged && this.#refusesForged()) {
       return this.#answer(message, arrival, badStamp);
     }
-    const located = this.#locate(message, recognised);
-    if (located.kind === 'pending') return this.#await(located, message, arrival, numbersAwaited);
-
-    if (deliver({ message, arrival, recognised, located }, this.#options)) return;
-    this.#answer(message, arrival, noInstance);
+    this.#route({ message, arrival, recognised });
   }
 
-  /** Stamp before key: only an initial request is looked at by the rules. */
-  #locate(message: SipMessage, recognised: Recognised): Located | PendingKey {
+  /** The stamp before all else: it needs neither rules nor memory. */
+  #route(request: RewriteInput): void {
+    const { message, arrival, recognised } = request;
     const view = this.#options.view();
-    if (recognised.stamp !== undefined) {
-      return locateStamped(recognised.stamp, view, message.method === 'ACK');
+    const { stamp } = recognised;
+    const located = stamp && locateStamped(stamp, view);
+    if (located !== undefined) {
+      return this.#deliver({ ...request, located, transaction: '', known: undefined });
     }
-    const keys = this.#options.keys();
-    const key = keys.sip(sipSubject(message), message.fromTag ?? '', message.callId);
-    return key.kind === 'pending' ? key : locateKey(key, view);
+    const status = view.instances.get(view.self)?.status;
+    const answer = answerOptions(request, this.#options.names, status);
+    if (answer !== undefined) return this.#answer(message, arrival, answer);
+    this.#assigner.assign(request);
+  }
+
+  #deliver(request: RoutedRequest): void {
+    if (!deliver(request, this.#options, this.#took)) {
+      this.#answer(request.message, request.arrival, noInstance);
+    }
+  }
+
+  readonly #took = (request: RoutedRequest, instance: string): void => {
+    this.#directory.remember(request, instance);
+  };
+
+  /** A final request that another peer decided to be for the instance here: no second decision. */
+  receiveRelayed(bytes: Buffer, envelope: Envelope): void {
+    this.#guard(() => {
+      const isOurs = envelope.instance === this.#options.names.self;
+      if (isOurs && this.#options.ports.deliver(bytes, envelope)) this.#directory.learn(envelope);
+      else this.refuse(bytes);
+    });
+  }
+
+  /** A note that another peer leaves in the directory here. */
+  noteArrived(transaction: string, assignment: Assignment): void {
+    this.#directory.note(transaction, assignment);
+  }
+
+  /**
+   * A question of another peer to the directory here.
+   *
+   * @param claim kept and answered where nothing is known
+   */
+  questionArrived(transaction: string, claim: Assignment | undefined): Assignment | undefined {
+    return this.#directory.answer(transaction, claim);
   }
 
   /** A response of the application here, or of one whose peer sent it to this flow's holder. */
@@ -89,19 +133,6 @@ export class Pipeline {
   #refusesForged(): boolean {
     this.#options.counters.count('stamps_invalid', 'route');
     return this.#options.onInvalidStamp === 'reject';
-  }
-
-  /** Holds a request until the rules know its number, a bounded number of times. */
-  #await(pending: PendingKey, message: SipMessage, arrival: Arrival, numbersAwaited: number): void {
-    const isTooMany =
-      this.#waiting >= pipelineLimits.pendingRequestsMax ||
-      numbersAwaited >= pipelineLimits.numbersPerRequestMax;
-    if (isTooMany) return this.#drop('waiting-for-enum');
-    this.#waiting++;
-    void this.#options.ports.numberKnown(pending.number).finally(() => {
-      this.#waiting--;
-      this.#guard(() => this.#request(message, arrival, numbersAwaited + 1));
-    });
   }
 
   /** A stateless answer of the peer itself; an ACK is never answered. */

@@ -1,5 +1,6 @@
 import { HeaderId, routeValues, type RouteUri } from '../sip/index.ts';
 import { addressees, nameOf } from './addressed.ts';
+import type { Recognised } from './recognise.ts';
 import type { RewriteInput } from './rewrite.ts';
 import type { ClusterView, InstanceView } from './view.ts';
 
@@ -23,23 +24,34 @@ export function readdress<Request extends RewriteInput>(
   view: ClusterView,
 ): Request {
   if (view.applications.size + view.departed.size === 0) return request;
-  const { message, recognised } = request;
-  const { route, target } = addressees(message, recognised);
+  const { route, target } = addressees(request.message, request.recognised);
   const named = route ?? target;
   const lost = named === undefined ? undefined : otherInstance(named, instance, view);
-  if (named === undefined || lost === undefined) return request;
+  if (lost === undefined) return request;
   const [address] = instance.applications;
-  const isStrict = recognised.appendedRoute !== undefined;
-  const targetIsLost = target !== undefined && otherInstance(target, instance, view) === lost;
-  const changed = { ...recognised };
-  if (targetIsLost && address !== undefined) {
-    if (isStrict) changed.appendedRoute = withAddress(target, address);
-    else changed.requestUri = withAddress(target, address);
+  const isTargetLost = target !== undefined && otherInstance(target, instance, view) === lost;
+  const lostTarget = isTargetLost ? target : undefined;
+  if (request.recognised.appendedRoute !== undefined) {
+    return { ...request, recognised: strictChange(request.recognised, route, lostTarget, address) };
   }
-  if (route === undefined) return { ...request, recognised: changed };
-  if (isStrict && address !== undefined) changed.requestUri = withAddress(route, address);
-  if (isStrict) return { ...request, recognised: changed };
-  return { ...request, recognised: changed, ...routeChange(request, route, address) };
+  const requestUri = withAddress(lostTarget, address) ?? request.recognised.requestUri;
+  const recognised = { ...request.recognised, requestUri };
+  if (route === undefined) return { ...request, recognised };
+  return { ...request, ...routeChange({ ...request, recognised }, route, address) };
+}
+
+/** Ahead of a strict router, the Route stands in the Request-URI and the Request-URI in the last Route. */
+function strictChange(
+  recognised: Recognised,
+  route: RouteUri | undefined,
+  target: RouteUri | undefined,
+  address: string | undefined,
+): Recognised {
+  return {
+    ...recognised,
+    requestUri: withAddress(route, address) ?? recognised.requestUri,
+    appendedRoute: withAddress(target, address) ?? recognised.appendedRoute,
+  };
 }
 
 /** Name of another instance that the URI names; undefined where the serving one has that address, too. */
@@ -59,23 +71,24 @@ function routeChange(
   { message, recognised }: RewriteInput,
   route: RouteUri,
   address: string | undefined,
-): Pick<RewriteInput, 'readdress'> & Partial<Pick<RewriteInput, 'recognised'>> {
+): Pick<RewriteInput, 'readdress' | 'recognised'> {
   const removed = new Set(recognised.removed.map(({ start }) => start));
   const value = routeValues(message, HeaderId.route).find(({ start }) => !removed.has(start));
-  if (value === undefined) return {};
-  if (address === undefined) {
+  if (value === undefined) return { recognised };
+  const uri = withAddress(route, address);
+  if (uri === undefined) {
     return { recognised: { ...recognised, removed: [...recognised.removed, value] } };
   }
+  const { start, end } = value;
   const at = value.text.indexOf(route.uri);
-  const text =
-    value.text.slice(0, at) +
-    withAddress(route, address) +
-    value.text.slice(at + route.uri.length);
-  return { readdress: { start: value.start, end: value.end, text } };
+  const text = value.text.slice(0, at) + uri + value.text.slice(at + route.uri.length);
+  return { recognised, readdress: { start, end, text } };
 }
 
-function withAddress({ uri, hostPort }: RouteUri, address: string): string {
-  const at = uri.lastIndexOf('@');
-  const start = (at < 0 ? uri.indexOf(':') : at) + 1;
-  return uri.slice(0, start) + address + uri.slice(start + hostPort.length);
+function withAddress(uri: RouteUri | undefined, address: string | undefined): string | undefined {
+  if (uri === undefined || address === undefined) return undefined;
+  const { uri: text, hostPort } = uri;
+  const at = text.lastIndexOf('@');
+  const start = (at < 0 ? text.indexOf(':') : at) + 1;
+  return text.slice(0, start) + address + text.slice(start + hostPort.length);
 }
