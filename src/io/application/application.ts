@@ -1,5 +1,6 @@
 import type { RequestHead, RequestReceiver, ResponseReceiver } from '../../http/index.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
+import type { ResponseTarget } from '../../pipeline/return-response.ts';
 
 /**
  * What serves the requests of one instance: an embedded module or an upstream server beside the
@@ -10,6 +11,10 @@ export interface Application {
   start(): Promise<void>;
   /** Takes a final SIP request. False: it cannot be delivered now; nothing was sent. */
   deliverSip(message: Buffer, envelope: Envelope): boolean;
+  /** Takes a final response to a request that it, or one that it took over from, has sent. False: nothing was sent. */
+  deliverResponse(message: Buffer): boolean;
+  /** Sends a response on the flow (`a...`) on which it sent the request; dropped and counted where that is gone. */
+  answer(flow: string, target: ResponseTarget): void;
   /** Serves one HTTP exchange; failures are told by `response.reset`. */
   serveHttp(request: RequestHead, envelope: Envelope, response: ResponseReceiver): RequestReceiver;
   stop(): Promise<void>;

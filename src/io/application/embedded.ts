@@ -68,6 +68,15 @@ export class EmbeddedApplicationHost implements Application {
     return true;
   }
 
+  /** An embedded application sends no requests, so that no response can be for it. */
+  deliverResponse(): boolean {
+    return false;
+  }
+
+  answer(): void {
+    this.#options.counters.count('sip_drops', 'unknown-flow');
+  }
+
   serveHttp(
     request: RequestHead,
     _envelope: Envelope,

@@ -1,89 +1,94 @@
 import { connect, type Socket } from 'node:net';
+import { isWildcard } from '../../config/address.ts';
 import { sipSocketLimits, upstreamLimits } from '../../config/defaults.ts';
-import { StreamFramer } from '../../sip/index.ts';
-import { takeFromUpstream, type UpstreamSip, type UpstreamSipOptions } from './upstream-sip.ts';
+import type { Counters } from '../../pipeline/counters.ts';
+import type { Reachability } from './upstream-reachability.ts';
+import type { UpstreamSipConnection } from './upstream-sip-connection.ts';
+import type { UpstreamSipConnections } from './upstream-sip-connections.ts';
+import { isResponse } from './upstream-sip.ts';
+
+export interface UpstreamSipTcpOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly local: { readonly address: string };
+  readonly connections: UpstreamSipConnections;
+  readonly reachability: Reachability;
+  readonly counters: Counters;
+  readonly refused: (message: Buffer) => void;
+}
 
 /** TCP to the upstream server: one connection, dialled when needed, shared by all its dialogs. */
-export class UpstreamSipTcp implements UpstreamSip {
-  readonly transport = 'TCP';
-  readonly #options: UpstreamSipOptions;
-  #socket: Socket | undefined;
+export class UpstreamSipTcp {
+  readonly #options: UpstreamSipTcpOptions;
+  #connection: UpstreamSipConnection | undefined;
+  #dialled: Socket | undefined;
   /** Messages that wait for the connection. */
   #waiting: Buffer[] = [];
-  #unreachableUntilMs = 0;
 
-  constructor(options: UpstreamSipOptions) {
+  constructor(options: UpstreamSipTcpOptions) {
     this.#options = options;
   }
 
-  start(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  /** Responses come back on the connection; the port only has to be a valid one (RFC 3261 section 18.2.2). */
-  get localAddress(): string {
-    const { address, port } = this.#options.local;
-    const host = address.includes(':') ? `[${address}]` : address;
-    return `${host}:${port === 0 ? 5060 : port}`;
-  }
-
+  /** Takes a request or a response. False: nothing was sent. */
   deliver(message: Buffer): boolean {
-    const { now, counters } = this.#options;
-    if (now() < this.#unreachableUntilMs) return false;
-    // A connection that the server has ended takes nothing more, though it is not closed yet.
-    if (this.#socket?.writable === false) this.#socket = undefined;
-    const socket = (this.#socket ??= this.#dial());
-    if (socket.connecting) {
-      if (this.#waiting.length >= upstreamLimits.waitingMessagesMax) return false;
-      this.#waiting.push(message);
-      return true;
-    }
-    if (socket.writableLength + message.length > sipSocketLimits.connectionBacklogBytesMax) {
-      counters.count('application_failures', 'tcp-backlog');
-      return false;
-    }
-    socket.write(message);
+    if (this.#options.reachability.isDown) return false;
+    if (this.#connection?.isOpen === true) return this.#connection.send(message);
+    if (this.#waiting.length >= upstreamLimits.waitingMessagesMax) return false;
+    this.#waiting.push(message);
+    this.#dialled ??= this.#dial();
     return true;
   }
 
-  stop(): Promise<void> {
-    this.#socket?.destroy();
-    return Promise.resolve();
+  stop(): void {
+    const dialled = this.#dialled;
+    this.#dialled = undefined;
+    dialled?.destroy();
+    for (const message of this.#waiting.splice(0)) this.#refuse(message);
   }
 
   #dial(): Socket {
-    const { host, port, local, counters } = this.#options;
-    const socket = connect({ host, port, localAddress: local.address });
-    const framer = new StreamFramer();
-    socket.setNoDelay(true);
+    const { host, port, local, connections } = this.#options;
+    const from = isWildcard(local.address) ? {} : { localAddress: local.address };
+    const socket = connect({ host, port, ...from });
+    let reason = 'no connection in time';
+    const failed = (error: Error): void => {
+      reason = error.message;
+    };
+    const closed = (): void => {
+      if (this.#dialled === socket) this.#lost(reason);
+    };
     socket.setTimeout(sipSocketLimits.connectTimeoutMs, () => socket.destroy());
-    socket.on('connect', () => {
+    socket.on('error', failed);
+    socket.on('close', closed);
+    socket.once('connect', () => {
+      const connection = connections.add(socket);
+      if (connection === undefined) return;
       socket.setTimeout(0);
-      for (const message of this.#waiting.splice(0)) socket.write(message);
+      socket.off('error', failed);
+      socket.off('close', closed);
+      this.#dialled = undefined;
+      this.#connection = connection;
+      this.#options.reachability.heard();
+      for (const message of this.#waiting.splice(0)) this.#sendWaiting(connection, message);
     });
-    socket.on('data', (chunk: Buffer) => {
-      for (const frame of framer.push(chunk)) {
-        if (frame.kind === 'message') takeFromUpstream(frame.bytes, this.#options);
-        else if (frame.kind === 'ping') socket.write('\r\n');
-        else {
-          counters.count('application_failures', `tcp-${frame.cause}`);
-          socket.destroy();
-        }
-      }
-    });
-    socket.on('error', () => counters.count('application_failures', 'tcp-unreachable'));
-    socket.on('close', () => this.#closed(socket));
     return socket;
   }
 
-  /** What waited gets its answer now; the next request dials again, after a pause if nobody was there. */
-  #closed(socket: Socket): void {
-    // Its successor, dialled meanwhile, takes over what waits.
-    if (this.#socket !== socket) return;
-    this.#socket = undefined;
-    const lost = this.#waiting.splice(0);
-    if (lost.length > 0)
-      this.#unreachableUntilMs = this.#options.now() + upstreamLimits.unreachableMs;
-    for (const message of lost) this.#options.refused(message);
+  /** What waited gets its answer now; the next request dials again after a pause. */
+  #lost(reason: string): void {
+    const { counters, reachability } = this.#options;
+    this.#dialled = undefined;
+    counters.count('application_failures', 'tcp-unreachable');
+    reachability.lost(reason);
+    for (const message of this.#waiting.splice(0)) this.#refuse(message);
+  }
+
+  #sendWaiting(connection: UpstreamSipConnection, message: Buffer): void {
+    if (!connection.send(message)) this.#refuse(message);
+  }
+
+  #refuse(message: Buffer): void {
+    if (isResponse(message)) this.#options.counters.count('sip_drops', 'application-unreachable');
+    else this.#options.refused(message);
   }
 }

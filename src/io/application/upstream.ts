@@ -1,9 +1,10 @@
 import type { RequestHead, RequestReceiver, ResponseReceiver } from '../../http/index.ts';
+import type { Counters } from '../../pipeline/counters.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
+import type { ResponseTarget } from '../../pipeline/return-response.ts';
 import type { Application } from './application.ts';
 import type { UpstreamHttp } from './upstream-http.ts';
-import { UpstreamSipTcp } from './upstream-sip-tcp.ts';
-import { UpstreamSipUdp } from './upstream-sip-udp.ts';
+import { UpstreamSipSockets } from './upstream-sip-sockets.ts';
 import type { UpstreamSip, UpstreamSipOptions } from './upstream-sip.ts';
 
 /** Takes the body of a request that nobody serves. */
@@ -15,14 +16,22 @@ const nobody: RequestReceiver = {
   resume: () => undefined,
 };
 
+export interface UpstreamParts {
+  readonly sip: UpstreamSip | undefined;
+  readonly http: UpstreamHttp | undefined;
+  readonly counters: Counters;
+}
+
 /** An application beside the peer: a SIP server, an HTTP server, or both. */
 export class UpstreamApplication implements Application {
   readonly #sip: UpstreamSip | undefined;
   readonly #http: UpstreamHttp | undefined;
+  readonly #counters: Counters;
 
-  constructor(parts: { sip: UpstreamSip | undefined; http: UpstreamHttp | undefined }) {
+  constructor(parts: UpstreamParts) {
     this.#sip = parts.sip;
     this.#http = parts.http;
+    this.#counters = parts.counters;
   }
 
   async start(): Promise<void> {
@@ -31,6 +40,15 @@ export class UpstreamApplication implements Application {
 
   deliverSip(message: Buffer): boolean {
     return this.#sip?.deliver(message) ?? false;
+  }
+
+  deliverResponse(message: Buffer): boolean {
+    return this.#sip?.deliverResponse(message) ?? false;
+  }
+
+  answer(flow: string, target: ResponseTarget): void {
+    if (this.#sip === undefined) this.#counters.count('sip_drops', 'unknown-flow');
+    else this.#sip.answer(flow, target);
   }
 
   serveHttp(request: RequestHead, envelope: Envelope, response: ResponseReceiver): RequestReceiver {
@@ -45,5 +63,5 @@ export class UpstreamApplication implements Application {
 }
 
 export function createUpstreamSip(options: UpstreamSipOptions): UpstreamSip {
-  return options.transport === 'udp' ? new UpstreamSipUdp(options) : new UpstreamSipTcp(options);
+  return new UpstreamSipSockets(options);
 }

@@ -1,47 +1,18 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { sipSocketLimits, upstreamLimits } from '../../../src/config/defaults.ts';
-import type { UpstreamSip } from '../../../src/io/application/upstream-sip.ts';
-import { createUpstreamSip } from '../../../src/io/application/upstream.ts';
-import { Counters } from '../../../src/pipeline/counters.ts';
 import { buildResponse, parseSipMessage } from '../../../src/sip/index.ts';
 import { request } from '../../support/sip-text.ts';
-import { Inbox, readText, tcpServer, udpClient } from '../sip/sip-rig.ts';
+import { readText, tcpServer } from '../sip/sip-rig.ts';
+import { datagram, started, udpNode } from './upstream-rig.ts';
 
 const invite = request({ body: 'v=0' });
 const text = invite.toString('latin1');
 const parsed = parseSipMessage(invite);
 assert.ok(parsed.ok);
 const ok = buildResponse(parsed.message, { status: 200, toTag: 'to1' });
-
-class Rig {
-  readonly counters = new Counters();
-  readonly responses = new Inbox<string>();
-  readonly refused = new Inbox<string>();
-  nowMs = 0;
-  readonly sip: UpstreamSip;
-
-  constructor(transport: 'udp' | 'tcp', port: number) {
-    this.sip = createUpstreamSip({
-      host: '127.0.0.1',
-      port,
-      transport,
-      local: { address: '127.0.0.1', port: 0 },
-      counters: this.counters,
-      now: () => this.nowMs,
-      response: (message) => this.responses.put(message.toString('latin1')),
-      refused: (message) => this.refused.put(message.toString('latin1')),
-    });
-  }
-}
-
-async function started(t: TestContext, transport: 'udp' | 'tcp', port: number): Promise<Rig> {
-  const rig = new Rig(transport, port);
-  await rig.sip.start();
-  t.after(() => rig.sip.stop());
-  return rig;
-}
 
 /** A port on which nobody listens. */
 async function freePort(t: TestContext): Promise<number> {
@@ -53,50 +24,78 @@ async function freePort(t: TestContext): Promise<number> {
 
 describe('Upstream SIP over UDP', () => {
   it('delivers from the address that it names, and takes the response', async (t) => {
-    const server = await udpClient(t, '127.0.0.1');
-    const { sip, responses, counters } = await started(t, 'udp', server.address().port);
+    const server = await udpNode(t, '127.0.0.1');
+    const { sip, responses, counters } = await started(t, { port: server.address().port });
     const delivered = once(server, 'message');
     assert.ok(sip.deliver(invite));
     const [bytes, source] = (await delivered) as [Buffer, { port: number }];
     assert.equal(bytes.toString('latin1'), text);
     assert.equal(sip.localAddress, `127.0.0.1:${source.port}`);
-    server.send(invite, source.port, '127.0.0.1');
+    server.send('\r\n\r\n', source.port, '127.0.0.1');
     server.send(ok, source.port, '127.0.0.1');
     assert.equal(await responses.take(), ok.toString('latin1'));
-    assert.equal(counters.get('sip_drops', 'request-of-application'), 1);
+    assert.equal(counters.get('sip_drops', 'keep-alive'), 1);
   });
 
   it('turns requests away for a while after the server was not there', async (t) => {
-    const rig = await started(t, 'udp', await freePort(t));
-    const counted = new Inbox<string>();
-    const count = rig.counters.count.bind(rig.counters);
-    rig.counters.count = (name, reason, by) => {
-      count(name, reason, by);
-      counted.put(reason);
-    };
-    assert.ok(rig.sip.deliver(invite));
-    assert.equal(await counted.take(), 'udp-unreachable');
-    assert.ok(!rig.sip.deliver(invite));
+    const rig = await started(t, { port: await freePort(t) });
+    const { sip } = rig;
+    assert.ok(sip.deliver(invite));
+    await rig.counted('application_failures udp-unreachable');
+    assert.ok(!sip.deliver(invite) && !sip.deliverResponse(ok));
     rig.nowMs = upstreamLimits.unreachableMs;
-    assert.ok(rig.sip.deliver(invite));
+    assert.ok(sip.deliver(invite));
+    await rig.counted('application_failures udp-unreachable');
+    assert.equal(rig.logged.length, 1);
   });
 
   it('refuses what no datagram holds, and serves the next request', async (t) => {
-    const server = await udpClient(t, '127.0.0.1');
-    const { sip, refused } = await started(t, 'udp', server.address().port);
+    const server = await udpNode(t, '127.0.0.1');
+    const { sip, refused } = await started(t, { port: server.address().port });
     const large = request({ body: 'x'.repeat(sipSocketLimits.datagramBytesMax) });
     assert.ok(sip.deliver(large));
     assert.equal(await refused.take(), large.toString('latin1'));
     const delivered = once(server, 'message');
     assert.ok(sip.deliver(invite));
     assert.equal(String((await delivered)[0]), text);
+    assert.ok(!sip.deliverResponse(large));
+  });
+
+  it('delivers responses that another peer hands over', async (t) => {
+    const server = await udpNode(t, '127.0.0.1');
+    const { sip } = await started(t, { port: server.address().port });
+    const delivered = datagram(server);
+    assert.ok(sip.deliverResponse(ok));
+    assert.equal(await delivered, ok.toString('latin1'));
+  });
+
+  it('finds a server again that has got another address', async (t) => {
+    const server = await udpNode(t, '127.0.0.2');
+    const found = [[], ['::1', '127.0.0.1'], ['127.0.0.2']];
+    const rig = await started(t, {
+      host: 'application.test',
+      port: server.address().port,
+      local: { address: '0.0.0.0', port: 0 },
+      lookup: () => Promise.resolve(found.shift() ?? []),
+    });
+    assert.ok(!rig.sip.deliver(invite), 'the name is not known yet');
+    // Look-up and connect need no more than a turn of the event loop.
+    await setImmediate();
+    rig.nowMs += upstreamLimits.unreachableMs;
+    assert.ok(rig.sip.deliver(invite), 'nobody is at the first address');
+    await rig.counted('application_failures udp-unreachable');
+    await setImmediate();
+    rig.nowMs += upstreamLimits.unreachableMs;
+    const delivered = datagram(server);
+    assert.ok(rig.sip.deliver(invite));
+    assert.equal(await delivered, text);
   });
 });
 
 describe('Upstream SIP over TCP', () => {
   it('delivers what waited for the connection, takes responses, answers keep-alives', async (t) => {
     const { port, accepted } = await tcpServer(t);
-    const { sip, responses } = await started(t, 'tcp', port);
+    const { sip, responses } = await started(t, { transport: 'tcp', port });
     assert.ok(sip.deliver(invite) && sip.deliver(invite));
     const socket = await accepted.take();
     assert.equal(await readText(socket, 2 * text.length), text + text);
@@ -108,11 +107,14 @@ describe('Upstream SIP over TCP', () => {
 
   it('refuses what waited when nobody is there, and asks again after a while', async (t) => {
     const port = await freePort(t);
-    const rig = await started(t, 'tcp', port);
+    const rig = await started(t, { transport: 'tcp', port });
     const { sip, refused } = rig;
     assert.ok(sip.deliver(invite) && sip.deliver(invite));
+    assert.ok(sip.deliverResponse(ok));
     assert.deepEqual([await refused.take(), await refused.take()], [text, text]);
     assert.ok(!sip.deliver(invite));
+    assert.equal(rig.counters.get('sip_drops', 'application-unreachable'), 1);
+    assert.equal(rig.logged.length, 1);
     const { accepted } = await tcpServer(t, port);
     rig.nowMs = upstreamLimits.unreachableMs;
     assert.ok(sip.deliver(invite));
@@ -121,14 +123,14 @@ describe('Upstream SIP over TCP', () => {
 
   it('bounds what waits', async (t) => {
     const { port } = await tcpServer(t);
-    const { sip } = await started(t, 'tcp', port);
+    const { sip } = await started(t, { transport: 'tcp', port });
     for (let at = 0; at < upstreamLimits.waitingMessagesMax; at++) assert.ok(sip.deliver(invite));
     assert.ok(!sip.deliver(invite));
   });
 
   it('dials again after the server closed or wrote what cannot be cut', async (t) => {
     const { port, accepted } = await tcpServer(t);
-    const { sip } = await started(t, 'tcp', port);
+    const { sip } = await started(t, { transport: 'tcp', port });
     for (const last of ['SIP/2.0 200 OK\r\nContent-Length: x\r\n\r\n', '']) {
       assert.ok(sip.deliver(invite));
       const socket = await accepted.take();
