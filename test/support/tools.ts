@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 export const nginxStreamModule = '/usr/lib/nginx/modules/ngx_stream_module.so';
 
 export type ToolName =
+  | 'chromium'
   | 'curl'
   | 'docker-compose'
   | 'gcc'
@@ -14,6 +15,8 @@ export type ToolName =
   | 'kamailio'
   | 'nginx'
   | 'nginx-stream'
+  | 'nsd'
+  | 'openssl'
   | 'sipp'
   | 'sipsak'
   | 'wrk';
@@ -28,6 +31,7 @@ interface Tool {
 
 /** Programs that some tests need beside Node and npm, and the Debian package of each. */
 const tools: Readonly<Record<ToolName, Tool>> = {
+  chromium: { debian: 'chromium', version: ['--version'] },
   curl: { debian: 'curl', version: ['--version'] },
   'docker-compose': { debian: 'docker-compose', version: ['version', '--short'] },
   gcc: { debian: 'gcc', version: ['--version'] },
@@ -35,6 +39,8 @@ const tools: Readonly<Record<ToolName, Tool>> = {
   kamailio: { debian: 'kamailio', version: ['-v'] },
   nginx: { debian: 'nginx-light', version: ['-v'] },
   'nginx-stream': { debian: 'libnginx-mod-stream', file: nginxStreamModule },
+  nsd: { debian: 'nsd', version: ['-v'] },
+  openssl: { debian: 'openssl', version: ['version'] },
   sipp: { debian: 'sip-tester', version: ['-v'] },
   sipsak: { debian: 'sipsak', version: ['-V'] },
   wrk: { debian: 'wrk', version: ['-v'] },
