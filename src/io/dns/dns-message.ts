@@ -1,8 +1,42 @@
-import type { NaptrAnswer } from './enum.ts';
+import { Buffer } from 'node:buffer';
+import { encodeName, readName } from './dns-name.ts';
 import type { NaptrRecord } from './naptr.ts';
+import type { SrvRecord } from './srv.ts';
+
+/** What a record of each type holds. */
+export interface DnsRecords {
+  /** An IPv4 address. */
+  readonly A: string;
+  /** An IPv6 address. */
+  readonly AAAA: string;
+  readonly NAPTR: NaptrRecord;
+  readonly SRV: SrvRecord;
+}
+
+export type DnsType = keyof DnsRecords;
+
+/** Records of a name, none when it has none, and how long they may be kept. */
+export interface DnsAnswer<Type extends DnsType> {
+  readonly records: readonly DnsRecords[Type][];
+  /** Least TTL of the records, or of the denial (RFC 2308); undefined when nobody told. */
+  readonly ttlSeconds: number | undefined;
+  /** The name that the one asked for is an alias of, when the reply left its records out. */
+  readonly alias: string | undefined;
+}
+
+/** What a server said to a query. */
+export type DnsReply<Type extends DnsType> =
+  | { readonly kind: 'answer'; readonly answer: DnsAnswer<Type> }
+  /** The answer did not fit; ask again over TCP. */
+  | { readonly kind: 'truncated' }
+  /** Not a reply to this query, or malformed: wait for another. */
+  | { readonly kind: 'foreign' }
+  /** The server cannot tell. */
+  | { readonly kind: 'refused' };
 
 const headerBytes = 12;
-const typeNaptr = 35;
+const typeNumbers: Readonly<Record<DnsType, number>> = { A: 1, AAAA: 28, SRV: 33, NAPTR: 35 };
+const typeCname = 5;
 const typeSoa = 6;
 const classInternet = 1;
 const maskOfCode = 0x000f;
@@ -11,35 +45,30 @@ const flagResponse = 0x8000;
 const flagRecursionDesired = 0x0100;
 const codeNoError = 0;
 const codeNameError = 3;
+/** Aliases within one reply. */
+const aliasesMax = 8;
 
-/** What a server said to a query. */
-export type DnsReply =
-  | { readonly kind: 'answer'; readonly answer: NaptrAnswer }
-  /** The answer did not fit; ask again over TCP. */
-  | { readonly kind: 'truncated' }
-  /** Not a reply to this query, or malformed: wait for another. */
-  | { readonly kind: 'foreign' }
-  /** The server cannot tell. */
-  | { readonly kind: 'refused' };
-
-/** A query for NAPTR records (RFC 1035 section 4.1). `name` holds labels of 1 to 63 ASCII characters. */
-export function encodeNaptrQuery(id: number, name: string): Buffer {
+/** A query (RFC 1035 section 4.1). `name` holds labels of 1 to 63 ASCII characters. */
+export function encodeDnsQuery(id: number, name: string, type: DnsType): Buffer {
   const header = Buffer.alloc(headerBytes);
   header.writeUInt16BE(id, 0);
   header.writeUInt16BE(flagRecursionDesired, 2);
   header.writeUInt16BE(1, 4);
-  return Buffer.concat([header, encodeQuestion(name)]);
+  return Buffer.concat([header, encodeQuestion(name, type)]);
 }
 
-function encodeQuestion(name: string): Buffer {
-  const labels = name.split('.').filter((label) => label !== '');
-  const parts = labels.map((label) => Buffer.from([label.length, ...Buffer.from(label, 'latin1')]));
-  return Buffer.concat([...parts, Buffer.from([0, 0, typeNaptr, 0, classInternet])]);
+function encodeQuestion(name: string, type: DnsType): Buffer {
+  return Buffer.concat([encodeName(name), Buffer.from([0, typeNumbers[type], 0, classInternet])]);
 }
 
-/** Reads a reply to the query with this id and name; total over any bytes. */
-export function decodeNaptrReply(bytes: Buffer, id: number, name: string): DnsReply {
-  const question = encodeQuestion(name);
+/** Reads a reply to the query with this id, name and type; total over any bytes. */
+export function decodeDnsReply<Type extends DnsType>(
+  bytes: Buffer,
+  id: number,
+  name: string,
+  type: Type,
+): DnsReply<Type> {
+  const question = encodeQuestion(name, type);
   const end = headerBytes + question.length;
   if (bytes.length < end || bytes.readUInt16BE(0) !== id || bytes.readUInt16BE(4) !== 1) {
     return { kind: 'foreign' };
@@ -53,7 +82,8 @@ export function decodeNaptrReply(bytes: Buffer, id: number, name: string): DnsRe
   const code = flags & maskOfCode;
   if (code !== codeNoError && code !== codeNameError) return { kind: 'refused' };
   try {
-    return { kind: 'answer', answer: readSections(bytes, end) };
+    const sections = readSections(bytes, end, type);
+    return { kind: 'answer', answer: answerOf(sections, name.toLowerCase().replace(/\.$/, '')) };
   } catch (error) {
     // Lengths in the message lead beyond its end: a fault of the sender.
     if (error instanceof RangeError) return { kind: 'foreign' };
@@ -61,30 +91,88 @@ export function decodeNaptrReply(bytes: Buffer, id: number, name: string): DnsRe
   }
 }
 
-function readSections(bytes: Buffer, start: number): NaptrAnswer {
-  const count = bytes.readUInt16BE(6) + bytes.readUInt16BE(8);
-  const records: NaptrRecord[] = [];
-  let recordTtl = Number.POSITIVE_INFINITY;
-  let denialTtl = Number.POSITIVE_INFINITY;
+interface Sections<Type extends DnsType> {
+  readonly records: { owner: string; ttl: number; record: DnsRecords[Type] }[];
+  readonly aliases: Map<string, { target: string; ttl: number }>;
+  denialTtl: number | undefined;
+}
+
+function readSections<Type extends DnsType>(
+  bytes: Buffer,
+  start: number,
+  type: Type,
+): Sections<Type> {
+  const answers = bytes.readUInt16BE(6);
+  const count = answers + bytes.readUInt16BE(8);
+  const read: (bytes: Buffer, start: number, end: number) => DnsRecords[Type] = readers[type];
+  const sections: Sections<Type> = { records: [], aliases: new Map(), denialTtl: undefined };
   let at = start;
   for (let index = 0; index < count; index += 1) {
-    at = endOfName(bytes, at);
-    const type = bytes.readUInt16BE(at);
-    const ttl = bytes.readUInt32BE(at + 4);
-    const data = at + 10;
-    at = data + bytes.readUInt16BE(at + 8);
+    const { text: owner, next } = readName(bytes, at);
+    const found = bytes.readUInt16BE(next);
+    const ttl = bytes.readUInt32BE(next + 4);
+    const data = next + 10;
+    at = data + bytes.readUInt16BE(next + 8);
     if (at > bytes.length) throw new RangeError('record beyond the end');
-    if (type === typeNaptr) {
-      records.push(readNaptr(bytes, data));
-      recordTtl = Math.min(recordTtl, ttl);
-    } else if (type === typeSoa) {
+    if (found === typeNumbers[type] && index < answers) {
+      sections.records.push({ owner, ttl, record: read(bytes, data, at) });
+    } else if (found === typeCname && index < answers) {
+      sections.aliases.set(owner, { target: readName(bytes, data).text, ttl });
+    } else if (found === typeSoa && index >= answers) {
       // RFC 2308 section 5: the denial lives for the lesser of the SOA's TTL and its minimum.
-      denialTtl = Math.min(ttl, bytes.readUInt32BE(at - 4));
+      sections.denialTtl = Math.min(ttl, bytes.readUInt32BE(at - 4));
     }
   }
-  const ttlSeconds = records.length > 0 ? recordTtl : denialTtl;
-  return { records, ttlSeconds: Number.isFinite(ttlSeconds) ? ttlSeconds : undefined };
+  return sections;
 }
+
+/** Follows aliases to the records that belong to the name (RFC 1034 section 4.3.2). */
+function answerOf<Type extends DnsType>(
+  { records, aliases, denialTtl }: Sections<Type>,
+  name: string,
+): DnsAnswer<Type> {
+  let owner = name;
+  let ttlSeconds = Number.POSITIVE_INFINITY;
+  for (let step = 0; step < aliasesMax; step += 1) {
+    const alias = aliases.get(owner);
+    if (alias === undefined) break;
+    owner = alias.target;
+    ttlSeconds = Math.min(ttlSeconds, alias.ttl);
+  }
+  const own = records.filter((record) => record.owner === owner);
+  for (const { ttl } of own) ttlSeconds = Math.min(ttlSeconds, ttl);
+  if (own.length === 0) ttlSeconds = Math.min(ttlSeconds, denialTtl ?? ttlSeconds);
+  const isOpen = own.length === 0 && owner !== name && denialTtl === undefined;
+  return {
+    records: own.map(({ record }) => record),
+    ttlSeconds: Number.isFinite(ttlSeconds) ? ttlSeconds : undefined,
+    alias: isOpen ? owner : undefined,
+  };
+}
+
+const readers: {
+  readonly [Type in DnsType]: (bytes: Buffer, start: number, end: number) => DnsRecords[Type];
+} = {
+  A: (bytes, start, end) => {
+    if (end - start !== 4) throw new RangeError('no IPv4 address');
+    return bytes.subarray(start, end).join('.');
+  },
+  AAAA: (bytes, start, end) => {
+    if (end - start !== 16) throw new RangeError('no IPv6 address');
+    const words = Array.from({ length: 8 }, (_, index) =>
+      bytes.readUInt16BE(start + 2 * index).toString(16),
+    );
+    // The URL standard's parser writes the shortest form.
+    return new URL(`http://[${words.join(':')}]`).hostname.slice(1, -1);
+  },
+  SRV: (bytes, start) => ({
+    priority: bytes.readUInt16BE(start),
+    weight: bytes.readUInt16BE(start + 2),
+    port: bytes.readUInt16BE(start + 4),
+    target: readName(bytes, start + 6).text,
+  }),
+  NAPTR: readNaptr,
+};
 
 function readNaptr(bytes: Buffer, start: number): NaptrRecord {
   const texts: string[] = [];
@@ -102,16 +190,6 @@ function readNaptr(bytes: Buffer, start: number): NaptrRecord {
     flags,
     service,
     regexp,
+    replacement: readName(bytes, at).text,
   };
-}
-
-/** A name ends in an empty label or in a pointer (RFC 1035 section 4.1.4), which needs no following. */
-function endOfName(bytes: Buffer, start: number): number {
-  let at = start;
-  for (;;) {
-    const length = bytes.readUInt8(at);
-    if (length >= 0xc0) return at + 2;
-    if (length === 0) return at + 1;
-    at += 1 + length;
-  }
 }

@@ -2,39 +2,54 @@ import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { getServers } from 'node:dns';
 import { connect, isIPv6 } from 'node:net';
-import { decodeNaptrReply, encodeNaptrQuery } from './dns-message.ts';
-import type { DnsReply } from './dns-message.ts';
-import type { NaptrAnswer, QueryNaptr } from './enum.ts';
+import { decodeDnsReply, encodeDnsQuery } from './dns-message.ts';
+import type { DnsAnswer, DnsReply, DnsType } from './dns-message.ts';
+import type { QueryNaptr } from './enum.ts';
 
 export interface DnsServer {
   readonly host: string;
   readonly port: number;
 }
 
-type Wire = (
+/** Asks the DNS; rejects when no server answers. Stops when `signal` aborts. */
+export type QueryDns = <Type extends DnsType>(
+  name: string,
+  type: Type,
+  signal: AbortSignal,
+) => Promise<DnsAnswer<Type>>;
+
+type Wire = <Reply>(
   query: Buffer,
   server: DnsServer,
-  read: Read,
+  read: (bytes: Buffer) => Reply | undefined,
   signal: AbortSignal,
-) => Promise<DnsReply>;
-type Read = (bytes: Buffer) => DnsReply;
+) => Promise<Reply>;
+
+/** The same as {@link createDnsQuery}, for NAPTR records alone. */
+export function createNaptrQuery(servers: readonly string[], stepMs: number): QueryNaptr {
+  const query = createDnsQuery(servers, stepMs);
+  return async (name, signal) => {
+    const { records, ttlSeconds } = await query(name, 'NAPTR', signal);
+    return { records, ttlSeconds };
+  };
+}
 
 /**
- * Asks DNS servers for NAPTR records, over UDP and, when the answer does not fit, TCP. Node's own
- * resolver does not tell the TTL of such records, and answers must not be kept beyond it. A server
- * that refuses makes room for the next; a silent one is left when the next has its share of time.
+ * Asks DNS servers over UDP and, when the answer does not fit, TCP. Node's own resolver does not tell
+ * the TTL of most records, and answers must not be kept beyond it. A server that refuses makes room
+ * for the next; a silent one is left when the next has its share of time.
  *
  * @param servers `host`, `host:port` or `[v6]:port`; default those of the system
  * @param stepMs after this time without an answer the next server is asked as well
  */
-export function createNaptrQuery(servers: readonly string[], stepMs: number): QueryNaptr {
-  const parsed = (servers.length === 0 ? getServers() : servers).map(parseDnsServer);
-  return async (name, signal) => {
+export function createDnsQuery(servers: readonly string[], stepMs: number): QueryDns {
+  const parsed = systemServers(servers).map(parseDnsServer);
+  return async (name, type, signal) => {
     const stop = new AbortController();
     const either = AbortSignal.any([signal, stop.signal]);
     const attempts = parsed.map(async (server, index) => {
       await delay(index * stepMs, either);
-      return ask(name, server, either);
+      return ask(name, type, server, either);
     });
     try {
       return await Promise.any(attempts);
@@ -42,6 +57,11 @@ export function createNaptrQuery(servers: readonly string[], stepMs: number): Qu
       stop.abort();
     }
   };
+}
+
+/** The servers given, or those of the system when none are. */
+export function systemServers(servers: readonly string[]): readonly string[] {
+  return servers.length === 0 ? getServers() : servers;
 }
 
 /** Reads `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address; the port is 53 by default. */
@@ -53,11 +73,19 @@ export function parseDnsServer(text: string): DnsServer {
   return { host, port: Number(parts?.[3] ?? 53) };
 }
 
-async function ask(name: string, server: DnsServer, signal: AbortSignal): Promise<NaptrAnswer> {
+async function ask<Type extends DnsType>(
+  name: string,
+  type: Type,
+  server: DnsServer,
+  signal: AbortSignal,
+): Promise<DnsAnswer<Type>> {
   // A random id on a random port is what guards a query against forged answers (RFC 5452).
   const id = randomInt(0x1_0000);
-  const query = encodeNaptrQuery(id, name);
-  const read: Read = (bytes) => decodeNaptrReply(bytes, id, name);
+  const query = encodeDnsQuery(id, name, type);
+  const read = (bytes: Buffer): DnsReply<Type> | undefined => {
+    const reply = decodeDnsReply(bytes, id, name, type);
+    return reply.kind === 'foreign' ? undefined : reply;
+  };
   let reply = await overUdp(query, server, read, signal);
   if (reply.kind === 'truncated') reply = await overTcp(query, server, read, signal);
   if (reply.kind === 'answer') return reply.answer;
@@ -76,7 +104,7 @@ const overUdp: Wire = (query, server, read, signal) =>
     });
     socket.on('message', (bytes) => {
       const reply = read(bytes);
-      if (reply.kind === 'foreign') return;
+      if (reply === undefined) return;
       resolve(reply);
       socket.close();
     });
@@ -97,7 +125,8 @@ const overTcp: Wire = (query, server, read, signal) =>
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk]);
       if (received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return;
-      resolve(read(received.subarray(2, 2 + received.readUInt16BE(0))));
+      const reply = read(received.subarray(2, 2 + received.readUInt16BE(0)));
+      if (reply !== undefined) resolve(reply);
       socket.destroy();
     });
     const length = Buffer.alloc(2);

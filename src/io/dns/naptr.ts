@@ -8,6 +8,8 @@ export interface NaptrRecord {
   readonly flags: string;
   readonly service: string;
   readonly regexp: string;
+  /** Lower case, without a last dot; empty where the expression counts. */
+  readonly replacement: string;
 }
 
 /**

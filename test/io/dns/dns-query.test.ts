@@ -8,7 +8,7 @@ import { after, describe, it } from 'node:test';
 import dnsPacket from 'dns-packet';
 import type { Packet } from 'dns-packet';
 import fc from 'fast-check';
-import { decodeNaptrReply, encodeNaptrQuery } from '../../../src/io/dns/dns-message.ts';
+import { decodeDnsReply, encodeDnsQuery } from '../../../src/io/dns/dns-message.ts';
 import { createNaptrQuery, EnumResolver, parseDnsServer } from '../../../src/io/dns/index.ts';
 import { Counters } from '../../../src/pipeline/counters.ts';
 
@@ -77,6 +77,7 @@ describe('NAPTR query over loopback', () => {
       flags: 'u',
       service: 'E2U+sip',
       regexp: '!^.*$!sip:a@b!',
+      replacement: '',
     });
     assert.equal(answer.records.length, 2);
   });
@@ -147,7 +148,7 @@ describe('NAPTR query over loopback', () => {
 
 describe('DNS messages', () => {
   it('are encoded as another implementation reads them', () => {
-    const decoded = dnsPacket.decode(encodeNaptrQuery(4_711, '1.2.e164.arpa'));
+    const decoded = dnsPacket.decode(encodeDnsQuery(4_711, '1.2.e164.arpa', 'NAPTR'));
     assert.equal(decoded.id, 4_711);
     assert.equal(decoded.flag_rd, true);
     assert.deepEqual(decoded.questions, [{ name: '1.2.e164.arpa', type: 'NAPTR', class: 'IN' }]);
@@ -161,7 +162,7 @@ describe('DNS messages', () => {
       answers: [naptr('!^.*$!sip:a@b!')],
       ...parts,
     });
-  const kindOf = (bytes: Buffer): string => decodeNaptrReply(bytes, 7, '9.8.6.4.E164.arpa').kind;
+  const kindOf = (bytes: Buffer): string => decodeDnsReply(bytes, 7, '9.8.6.4.E164.arpa', 'NAPTR').kind;
 
   it('are taken only as replies to the query', () => {
     assert.equal(kindOf(reply({})), 'answer');

@@ -65,6 +65,7 @@ const sip = (uri: string, ttlSeconds = 300): NaptrAnswer => ({
       flags: 'u',
       service: 'E2U+sip',
       regexp: `!^.*$!${uri}!`,
+      replacement: '',
     },
   ],
   ttlSeconds,

@@ -10,6 +10,7 @@ const record = (parts: Partial<NaptrRecord>): NaptrRecord => ({
   flags: 'u',
   service: 'E2U+sip',
   regexp: '!^.*$!sip:x@y!',
+  replacement: '',
   ...parts,
 });
 
