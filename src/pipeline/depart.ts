@@ -1,6 +1,6 @@
 import type { Arrival } from './arrival.ts';
 import type { FlowToken } from './flow-token.ts';
-import { nextHopOf, sendOut, sendToFlow, type OutgoingRequest } from './outgoing.ts';
+import { nextHopOf, sendOut, sendToFlow, type OutgoingRequest, type Refuse } from './outgoing.ts';
 import type { PipelineOptions } from './ports.ts';
 import type { Recognised } from './recognise.ts';
 import { staysInside } from './sender.ts';
@@ -12,12 +12,16 @@ import { staysInside } from './sender.ts';
  *
  * @returns undefined: it left; else what the routing to an instance is to go by
  */
-export function depart(request: OutgoingRequest, options: PipelineOptions): Recognised | undefined {
+export function depart(
+  request: OutgoingRequest,
+  options: PipelineOptions,
+  refuse: Refuse,
+): Recognised | undefined {
   const { arrival, recognised, sender } = request;
   const { flow } = recognised;
   const isForClient = flow !== undefined && (flow.isPath || sender !== undefined);
   if (isForClient && !isFlowOf(flow, arrival, options)) {
-    sendToFlow(request, flow, options);
+    sendToFlow(request, flow, options, refuse);
     return undefined;
   }
   if (sender === undefined) return recognised;
@@ -25,7 +29,7 @@ export function depart(request: OutgoingRequest, options: PipelineOptions): Reco
   const place =
     hop === undefined ? undefined : staysInside(hop.hostPort, options.names, options.view());
   if (place === undefined) {
-    sendOut(request, options);
+    sendOut(request, options, refuse);
     return undefined;
   }
   // Between two applications of the cluster both sides bear the stamp of the one that was called.

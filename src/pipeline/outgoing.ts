@@ -5,28 +5,24 @@ import {
   uriParameter,
   type Refusal,
   type RouteUri,
-  type SipMessage,
 } from '../sip/index.ts';
-import type { Arrival, ListenerNames, SipNames, SipTransport } from './arrival.ts';
+import type { ListenerNames, SipNames, SipTransport } from './arrival.ts';
 import { dialogTokenOf, type FlowToken } from './flow-token.ts';
 import { digestOf } from './key.ts';
 import type { PipelineOptions } from './ports.ts';
-import type { Recognised } from './recognise.ts';
-import { rewriteOutgoing, schemeOf } from './rewrite.ts';
+import { rewriteOutgoing, schemeOf, type RewriteInput } from './rewrite.ts';
 import type { SipDestination, SipTarget } from './sip-target.ts';
 import type { Stamp } from './stamp.ts';
 import type { InstanceView } from './view.ts';
 
 /** A request that leaves the cluster. */
-export interface OutgoingRequest {
-  readonly message: SipMessage;
-  readonly arrival: Arrival;
-  readonly recognised: Recognised;
+export interface OutgoingRequest extends RewriteInput {
   /** Instance whose application sent it; undefined when it came from outside for a flow of ours. */
   readonly sender: string | undefined;
-  /** Answers the request in the peer's name. */
-  readonly refuse: (refusal: Refusal) => void;
 }
+
+/** Answers a request in the peer's name. */
+export type Refuse = (request: OutgoingRequest, refusal: Refusal) => void;
 
 /** The refusal of a request for a flow that is not there any more (RFC 5626 section 5.3). */
 export const flowGone: Refusal = { status: 430, reason: 'Flow Failed', cause: 'flow-gone' };
@@ -45,6 +41,7 @@ export function sendToFlow(
   request: OutgoingRequest,
   token: FlowToken,
   options: PipelineOptions,
+  refuse: Refuse,
 ): void {
   const { names, ports, counters } = options;
   const { transport, target } = token;
@@ -70,18 +67,18 @@ export function sendToFlow(
       ? ports.sendOnFlow(token.flow, target, final)
       : ports.relayToFlow(token.peer, token.flow, target, final);
   if (isSent) counters.count('sip_outgoing', 'flow');
-  else request.refuse(flowGone);
+  else refuse(request, flowGone);
 }
 
 /** Sends a request of the application to where its Route or Request-URI points (RFC 3263). */
-export function sendOut(request: OutgoingRequest, options: PipelineOptions): void {
+export function sendOut(request: OutgoingRequest, options: PipelineOptions, refuse: Refuse): void {
   const destination = destinationOf(nextHopOf(request));
-  if (destination === undefined) return request.refuse(notRoutable);
+  if (destination === undefined) return refuse(request, notRoutable);
   const { branch } = request.message.topVia ?? {};
   // The same for all of a transaction: its CANCEL and its ACK have the branch of the INVITE.
   const seed = hash64(`${branch ?? ''}${request.message.callId}`);
   options.ports.resolve(destination, seed, (targets) => {
-    sendToFirst(request, targets, 0, options);
+    sendToFirst(request, targets, 0, options, refuse);
   });
 }
 
@@ -91,12 +88,15 @@ function sendToFirst(
   targets: readonly SipTarget[],
   attempt: number,
   options: PipelineOptions,
+  refuse: Refuse,
 ): void {
   const target = targets[attempt];
-  if (target === undefined) return request.refuse(unreachable);
+  if (target === undefined) return refuse(request, unreachable);
   const { ports, names, counters } = options;
   const listener = listenerFor(target, names);
-  if (listener === undefined) return sendToFirst(request, targets, attempt + 1, options);
+  if (listener === undefined) {
+    return sendToFirst(request, targets, attempt + 1, options, refuse);
+  }
   const { advertised, own, transport } = listener;
   const final = rewriteOutgoing(
     request,
@@ -112,7 +112,7 @@ function sendToFirst(
   );
   counters.count('sip_outgoing', attempt === 0 ? 'resolved' : 'next-target');
   ports.send(target, final, () => {
-    sendToFirst(request, targets, attempt + 1, options);
+    sendToFirst(request, targets, attempt + 1, options, refuse);
   });
 }
 

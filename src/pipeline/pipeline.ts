@@ -5,16 +5,20 @@ import type { Arrival } from './arrival.ts';
 import { Assigner } from './assign.ts';
 import { classify } from './classify.ts';
 import { deliver, type RoutedRequest } from './deliver.ts';
+import { depart } from './depart.ts';
 import { Directory } from './directory.ts';
 import type { Envelope } from './envelope.ts';
 import { locateStamped } from './locate.ts';
+import { flowGone } from './outgoing.ts';
 import type { PipelineOptions } from './ports.ts';
 import { recognise } from './recognise.ts';
 import { returnResponse } from './return-response.ts';
 import type { RewriteInput } from './rewrite.ts';
+import { applicationOf } from './sender.ts';
 
 const noInstance: Refusal = { status: 500, reason: 'No instance available', cause: 'no-instance' };
 const badStamp: Refusal = { status: 403, reason: 'Forbidden', cause: 'stamp' };
+const badToken: Refusal = { status: 403, reason: 'Forbidden', cause: 'flow-token' };
 
 /**
  * The journey of a SIP message through its ingress peer; HTTP takes the same steps in
@@ -37,14 +41,13 @@ export class Pipeline {
     });
   }
 
-  /** A message from outside: parse ▸ classify ▸ recognise ▸ locate or assign ▸ rewrite and stamp ▸ deliver */
+  /** A message from outside: parse ▸ classify ▸ recognise ▸ depart, or locate or assign ▸ rewrite and stamp ▸ deliver */
   receive(bytes: Buffer, arrival: Arrival): void {
     this.#guard(() => {
       const parsed = parseSipMessage(bytes);
       if (!parsed.ok) this.#drop(parsed.fault);
       else if (parsed.message.isRequest) this.#request(parsed.message, arrival);
-      // No request of ours goes outside, and the Via that would be ours bears a signature that clients know.
-      else this.#drop('response-not-ours');
+      else this.#response(parsed.message);
     });
   }
 
@@ -54,10 +57,17 @@ export class Pipeline {
     if (verdict?.kind === 'refuse') return this.#answer(message, arrival, verdict.refusal);
 
     const recognised = recognise(message, this.#options.names, this.#options.stamper);
+    if (recognised.isFlowForged) return this.#answer(message, arrival, badToken);
     if (recognised.isForged && this.#refusesForged()) {
       return this.#answer(message, arrival, badStamp);
     }
-    this.#route({ message, arrival, recognised });
+    const sender = applicationOf(message, arrival, this.#options.view());
+    const inside = depart(
+      { message, arrival, recognised, sender },
+      this.#options,
+      this.#refuseOutgoing,
+    );
+    if (inside !== undefined) this.#route({ message, arrival, recognised: inside });
   }
 
   /** The stamp before all else: it needs neither rules nor memory. */
@@ -113,22 +123,38 @@ export class Pipeline {
     this.#guard(() => {
       const parsed = parseSipMessage(bytes);
       if (!parsed.ok || parsed.message.isRequest) return this.#drop('not-a-response');
-      const fault = returnResponse(parsed.message, this.#options);
-      if (fault !== undefined) this.#drop(fault);
+      this.#response(parsed.message);
     });
+  }
+
+  #response(message: SipMessage): void {
+    const fault = returnResponse(message, this.#options);
+    if (fault !== undefined) this.#drop(fault);
   }
 
   /** A final request that its application could not take any more: the owner answers for it. */
   refuse(bytes: Buffer): void {
+    this.#answerFinal(bytes, noInstance, 'application-unreachable');
+  }
+
+  /** A final request of another peer for a flow that is not there any more. */
+  flowGone(bytes: Buffer): void {
+    this.#answerFinal(bytes, flowGone, 'flow-gone');
+  }
+
+  /** Answers a request that bears our Via already; the answer goes back as any other does. */
+  #answerFinal(bytes: Buffer, refusal: Refusal, cause: string): void {
     this.#guard(() => {
       const parsed = parseSipMessage(bytes);
-      if (!parsed.ok || parsed.message.method === 'ACK') {
-        return this.#drop('application-unreachable');
-      }
-      this.#options.counters.count('sip_refusals', 'application-unreachable');
-      this.receiveResponse(answerRequest(parsed.message, undefined, noInstance));
+      if (!parsed.ok || parsed.message.method === 'ACK') return this.#drop(cause);
+      this.#options.counters.count('sip_refusals', cause);
+      this.receiveResponse(answerRequest(parsed.message, undefined, refusal));
     });
   }
+
+  readonly #refuseOutgoing = ({ message, arrival }: RewriteInput, refusal: Refusal): void => {
+    this.#guard(() => this.#answer(message, arrival, refusal));
+  };
 
   #refusesForged(): boolean {
     this.#options.counters.count('stamps_invalid', 'route');

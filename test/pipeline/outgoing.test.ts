@@ -76,8 +76,9 @@ class Peer {
     const message = parsed(request(options));
     const recognised = recognise(message, this.options.names, this.options.stamper);
     const sender = applicationOf(message, arrival, this.options.view());
-    const refuse = (refusal: Refusal): void => void this.refusals.push(refusal);
-    return depart({ message, arrival, recognised, sender, refuse }, this.options);
+    return depart({ message, arrival, recognised, sender }, this.options, (_request, refusal) =>
+      this.refusals.push(refusal),
+    );
   }
 
   /** What instance `b` is given of an initial request that entered here. */
@@ -169,9 +170,10 @@ describe('a request of the application', () => {
       peer.ports.unreachable.add('a');
       assert.equal(peer.respond(dead.sent.bytes, 180), undefined);
       const [given] = peer.ports.deliveredResponses;
+      assert.ok(given !== undefined);
       const digest = digestOf('from1\ncall-of-a@10.0.0.1');
       const successor = clusterView('c', others).ring.owner(digest);
-      assert.equal(given?.instance, successor);
+      assert.equal(given.instance, successor);
       const number = successor === 'b' ? 2 : 3;
       assert.deepEqual(parsed(given.message).headers('via'), [
         `SIP/2.0/UDP 10.0.0.${number}:5080;branch=z9hG4bKapp1`,
