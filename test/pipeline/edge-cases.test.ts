@@ -4,52 +4,45 @@ import type { Arrival } from '../../src/pipeline/arrival.ts';
 import { sipLimits } from '../../src/config/defaults.ts';
 import { Generations } from '../../src/pipeline/generations.ts';
 import { Counters } from '../../src/pipeline/counters.ts';
-import { KeyDeriver } from '../../src/pipeline/key.ts';
 import { Pipeline } from '../../src/pipeline/pipeline.ts';
 import type { ResponseTarget } from '../../src/pipeline/return-response.ts';
 import { Stamper } from '../../src/pipeline/stamp.ts';
-import { createRing } from '../../src/ring/index.ts';
-import { buildResponse, parseSipMessage, type SipMessage } from '../../src/sip/index.ts';
+import { buildResponse, type SipMessage } from '../../src/sip/index.ts';
+import {
+  arrivalOf,
+  clusterView,
+  instanceOf,
+  parsed,
+  pipelineOptions,
+  RecordedPorts,
+} from '../support/pipeline-parts.ts';
 import { request, sip, type RequestOptions } from '../support/sip-text.ts';
 
-const fromUdp: Arrival = { transport: 'UDP', address: '198.51.100.7', port: 5070, flow: 'u0' };
-const fromTcp: Arrival = { transport: 'TCP', address: '198.51.100.7', port: 40_001, flow: 't1-7' };
-
-function parsed(bytes: Buffer): SipMessage {
-  const result = parseSipMessage(bytes);
-  assert.ok(result.ok);
-  return result.message;
-}
+const fromUdp = arrivalOf();
+const fromTcp = arrivalOf({ transport: 'TCP', port: 40_001, flow: 't1-7' });
 
 /** One peer alone: what it gives to its application and what it answers. */
 class Alone {
   readonly counters = new Counters();
-  readonly delivered: SipMessage[] = [];
-  readonly answered: (ResponseTarget & { flow: string })[] = [];
   readonly pipeline: Pipeline;
+  readonly #ports = new RecordedPorts();
 
   constructor(sipTransport: 'UDP' | 'TCP' = 'UDP') {
-    const instance = { name: 'a', status: 'ready', sipInternal: '10.0.0.1:5090' } as const;
-    const ring = createRing([{ name: 'a', weight: 1 }]);
-    this.pipeline = new Pipeline({
-      names: {
-        self: 'a',
-        publicAddress: 'sip.example.net:5060',
-        own: new Set(['sip.example.net:5060']),
-      },
-      stamper: new Stamper([{ id: 'k1', secret: Buffer.alloc(32, 7) }]),
-      counters: this.counters,
-      onInvalidStamp: 'ignore',
-      keys: () => new KeyDeriver(undefined),
-      view: () => ({ self: 'a', ring, instances: new Map([['a', { ...instance, sipTransport }]]) }),
-      ports: {
-        deliver: (message) => this.delivered.push(parsed(message)) > 0,
-        relayResponse: () => false,
-        answer: (flow, target) => this.answered.push({ flow, ...target }),
-        numberKnown: () => Promise.resolve(),
-        defect: (error) => assert.fail(String(error)),
-      },
-    });
+    const instance = instanceOf('a', 1, { sipTransport, applications: [] });
+    const overrides = { instances: new Map([['a', instance]]), applications: new Map() };
+    const view = clusterView('a', { a: 'ready' }, overrides);
+    const { counters } = this;
+    this.pipeline = new Pipeline(pipelineOptions('a', this.#ports, () => view, { counters }));
+  }
+
+  get delivered(): readonly SipMessage[] {
+    assert.deepEqual(this.#ports.defects, []);
+    return this.#ports.delivered.map(({ message }) => message);
+  }
+
+  get answered(): readonly (ResponseTarget & { flow: string })[] {
+    assert.deepEqual(this.#ports.defects, []);
+    return this.#ports.answered.map(({ flow, target }) => ({ ...target, flow }));
   }
 
   receive(options: RequestOptions, from: Arrival = fromUdp): SipMessage {
