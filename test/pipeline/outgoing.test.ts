@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Arrival, SipTransport } from '../../src/pipeline/arrival.ts';
 import { depart } from '../../src/pipeline/depart.ts';
+import { Pipeline } from '../../src/pipeline/pipeline.ts';
 import { digestOf } from '../../src/pipeline/key.ts';
 import type { PipelineOptions } from '../../src/pipeline/ports.ts';
 import { recognise, type Recognised } from '../../src/pipeline/recognise.ts';
@@ -401,5 +402,58 @@ describe('a response', () => {
       .replace('received=10.0.0.1', 'received=[2001:db8::9]');
     peer.respond(Buffer.from(text, 'latin1'));
     assert.equal(peer.ports.answered[1]?.target.address, '2001:db8::9');
+  });
+});
+
+describe('the whole journey', () => {
+  it('answers 403 to a forged flow token and 430 for a flow that the holder lost', () => {
+    const peer = new Peer('a');
+    const pipeline = new Pipeline(peer.options);
+    const token = '<sip:ob~a~x4-17~k1.AAAAAAAAAAAAAAAAAAAAAA@sip.example.net;lr>';
+    pipeline.receive(request({ extra: [`Route: ${token}`] }), arrivalOf());
+    assert.equal(peer.ports.answered[0]?.message.status, 403);
+
+    const holder = new Peer('b');
+    const [path] = holder
+      .inbound({ method: 'REGISTER', extra: ['Supported: path, outbound'] }, wss)
+      .headers('path');
+    pipeline.receive(request({ ...fromApplication, extra: [`Route: ${path!}`] }), inner);
+    const [relayed] = peer.ports.onFlows;
+    assert.equal(relayed?.peer, 'b');
+    new Pipeline(holder.options).flowGone(relayed.message);
+    assert.equal(holder.ports.relayed[0]?.peer, 'a');
+    pipeline.receiveResponse(holder.ports.relayed[0].message);
+    const answer = peer.ports.answered.at(-1);
+    assert.deepEqual([answer?.flow, answer?.message.status], ['a0', 430]);
+  });
+
+  it('takes a response from outside, and the refusal of a request goes to its application', () => {
+    const peer = new Peer('a');
+    const pipeline = new Pipeline(peer.options);
+    pipeline.receive(request(fromApplication), inner);
+    pipeline.receive(buildResponse(peer.sent, { status: 180, toTag: 'r' }), arrivalOf());
+    assert.deepEqual(
+      [peer.ports.answered[0]?.flow, peer.ports.answered[0]?.message.status],
+      ['a0', 180],
+    );
+    peer.ports.sent[0]!.failed();
+    assert.equal(peer.ports.answered[1]?.message.status, 500);
+    assert.equal(peer.ports.answered[1].target.port, 5080);
+  });
+
+  it('never answers an ACK, and never relays what comes from outside', () => {
+    const peer = new Peer('a');
+    const pipeline = new Pipeline(peer.options);
+    const ack = { ...fromApplication, method: 'ACK', toTag: 't', uri: 'sip:x@203.0.113.9' };
+    pipeline.receive(request(ack), inner);
+    peer.ports.sent[0]!.failed();
+    assert.equal(peer.ports.answered.length, 0);
+    pipeline.receive(request({ uri: 'sip:carol@203.0.113.9:5062' }), arrivalOf());
+    pipeline.receive(
+      request({ callId: 'c2', extra: ['Route: <sip:203.0.113.9:5062;lr>'] }),
+      arrivalOf(),
+    );
+    assert.equal(peer.ports.sent.length, 1);
+    assert.equal(peer.ports.delivered.length, 2);
   });
 });
