@@ -1,6 +1,7 @@
 import { sipLimits } from '../config/defaults.ts';
 import { decimal } from './decimal.ts';
 import { HeaderId, idAt } from './header-names.ts';
+import { trimmed } from './token.ts';
 
 const CR = 13;
 const LF = 10;
@@ -27,7 +28,9 @@ export type FramingFault =
   | 'length-missing'
   | 'body-too-large'
   /** CR or LF alone in the header: for some it ends a line, for others it does not. */
-  | 'bare-line-break';
+  | 'bare-line-break'
+  /** The start line is none of SIP: the stream was cut wrongly before, or never was one. */
+  | 'not-sip';
 
 /**
  * Cuts a byte stream into SIP messages by Content-Length (RFC 3261 section 18.3). Any split of the
@@ -123,7 +126,7 @@ export class StreamFramer {
     if (end < 0) return undefined;
     const length = contentLength(bytes.toString('latin1', 0, headBytes));
     // Without its body the request looks whole: the head must not be taken for it.
-    if (length === 'length-missing') return this.#fault(length, 0);
+    if (length === 'length-missing' || length === 'not-sip') return this.#fault(length, 0);
     if (typeof length === 'string') return this.#fault(length, headBytes);
     if (length > sipLimits.bodyBytesMax) return this.#fault('body-too-large', headBytes);
     this.#needed = headBytes + length;
@@ -144,18 +147,23 @@ function startsWithHeadEnd(bytes: Buffer): boolean {
   return bytes[0] === CR && bytes[1] === LF && bytes[2] === CR && bytes[3] === LF;
 }
 
+/** Any version: another one than ours can be answered. */
+const versionPattern = /^sip\/\d+\.\d+ | sip\/\d+\.\d+[ \t]*$/i;
+
 /** What the head says of its body, as `parseSipMessage` would read it; 0 when it has none. */
 function contentLength(head: string): number | FramingFault {
   let length = -1;
   let hasContentType = false;
-  for (let at = head.indexOf('\r\n') + 2; at < head.length - 2;) {
+  const startEnd = head.indexOf('\r\n');
+  if (!versionPattern.test(head.slice(0, startEnd))) return 'not-sip';
+  for (let at = startEnd + 2; at < head.length - 2;) {
     const end = endOfLine(head, at);
     if (end < 0) return 'bare-line-break';
     const id = lengthOrType(head, at, end);
     if (id === undefined) return 'content-length';
     if (id === HeaderId.contentType) hasContentType = true;
     if (id === HeaderId.contentLength) {
-      const value = decimal(head.slice(head.indexOf(':', at) + 1, end).trim(), 10);
+      const value = decimal(trimmed(head.slice(head.indexOf(':', at) + 1, end)), 10);
       if (value < 0 || (length >= 0 && value !== length)) return 'content-length';
       length = value;
     }

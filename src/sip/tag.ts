@@ -1,4 +1,4 @@
-import { isBlank } from './token.ts';
+import { isBlank, trimmed } from './token.ts';
 
 const QUOTE = 34;
 const COMMA = 44;
@@ -22,7 +22,7 @@ export function readTag(value: string): string | null | undefined {
     at = endOfParameter(value, start);
     const valueStart = endOfTagName(value, start, at);
     if (valueStart < 0) continue;
-    const text = value.slice(valueStart, at).trim();
+    const text = trimmed(value.slice(valueStart, at));
     if (tag !== undefined || !isWord(text)) return null;
     tag = text;
   }

@@ -17,6 +17,15 @@ export function isTokenCharacter(code: number): boolean {
   return tokenCharacters[code] === 1;
 }
 
+/** The text without linear white space around it; unlike `trim`, every other character stays. */
+export function trimmed(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
 /** Whether a character, as its code, is linear white space. */
 export function isBlank(code: number): boolean {
   return code === 32 || code === 9 || code === 13 || code === 10;

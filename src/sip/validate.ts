@@ -4,7 +4,7 @@ import { HeaderId } from './header-names.ts';
 import type { SipMessage } from './message.ts';
 import { isBlank, isToken } from './token.ts';
 import { parseUri, splitHostPort } from './uri.ts';
-import { isUnambiguous } from './via.ts';
+import { isUnambiguous, readVia } from './via.ts';
 
 /** A request that is refused: what to answer, and the word under which it is counted. */
 export interface Refusal {
@@ -63,8 +63,25 @@ export function isBadResponse(message: SipMessage): boolean {
     message.flaw !== undefined ||
     checkFields(message) !== undefined ||
     message.cseqNumber < 0 ||
-    checkLength(message) !== undefined
+    checkLength(message) !== undefined ||
+    isForEverybody(message)
   );
+}
+
+const broadcast = '255.255.255.255';
+
+/** RFC 4475 section 3.3.10: a response whose next Via is the broadcast address is not passed on. */
+function isForEverybody(message: SipMessage): boolean {
+  if (!message.text.includes(broadcast)) return false;
+  const line = message.line(HeaderId.via);
+  const end = message.topVia?.end ?? 0;
+  const isLast = end >= message.valueEnd(line);
+  const nextLine = isLast ? message.line(HeaderId.via, line + 1) : line;
+  if (nextLine < 0) return false;
+  let start = isLast ? message.valueStart(nextLine) : end + 1;
+  while (isBlank(message.text.charCodeAt(start))) start++;
+  const next = readVia(message.text, start, message.valueEnd(nextLine));
+  return (next?.received ?? next?.host) === broadcast;
 }
 
 function bad(cause: string, what: string): Refusal {
