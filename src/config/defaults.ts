@@ -186,6 +186,33 @@ export const applicationLimits = {
   httpBodyBytesMax: 4_194_304,
 } as const;
 
+/** Where requests of the application go (RFC 3263). */
+export const sipDnsLimits = {
+  /** Targets of one request, tried one after another. */
+  targetsMax: 16,
+  /** Records of one answer that are looked at. */
+  recordsMax: 32,
+  /** Aliases (CNAME) that one look-up follows. */
+  aliasesMax: 8,
+  /** Look-ups of one request. */
+  lookupsPerRequestMax: 48,
+  /** Look-ups at one time; above it a name has no records. */
+  lookupsRunningMax: 256,
+  /** Requests that wait for look-ups; above it they go nowhere. */
+  requestsWaitingMax: 4_096,
+  /** Answers kept; the oldest goes first. */
+  answersRemembered: 10_000,
+  /** An answer is kept at least so long, so that a transaction keeps its target (64 times T1). */
+  ttlSecondsMin: 32,
+  /** An answer is kept no longer, whatever its TTL says. */
+  ttlSecondsMax: 3_600,
+  /** How long it is kept that there are no records; the SOA may say less, but not less than the least. */
+  negativeSecondsMin: 5,
+  negativeSecondsMax: 60,
+  /** How long it is kept that nobody answered. */
+  failureSeconds: 5,
+} as const;
+
 export const ringLimits = {
   /** Virtual nodes of a member of weight 1; each gives four points on the ring. */
   vnodesPerWeight: 160,
@@ -200,6 +227,8 @@ export const pipelineLimits = {
   pendingRequestsMax: 1_024,
   /** ENUM answers that one request may wait for, one after another. */
   numbersPerRequestMax: 4,
+  /** Told with 503 to who asks whether this peer is ready. */
+  retryAfterSeconds: 5,
 } as const;
 
 /** Where transactions went (docs/sip.md): each peer's memory, which is also its part of the directory. */
@@ -219,6 +248,31 @@ export const transactionLimits = {
   askTimeoutMs: 250,
   /** Requests that wait for directories at one time; above it they are routed without. */
   asksMax: 4_096,
+} as const;
+
+/** What keeps one source, or all together, from using up a peer (docs/sip.md). */
+export const admissionLimits = {
+  /** Sources whose requests are counted, in each of two generations. */
+  sourcesRemembered: 65_536,
+  /** Bits of an IPv6 address that name a source: a network of one site has the rest to choose from. */
+  v6SourceBits: 64,
+  /** Line breaks before a message that are looked past to tell a response from a request. */
+  lineBreaksSkippedMax: 16,
+  /** An answer of the peer to a UDP source is at most so many times its request. */
+  amplificationMax: 1.5,
+} as const;
+
+/** How overload is told from the event loop. */
+export const eventLoopLimits = {
+  sampleIntervalMs: 100,
+  /** A share of idle time below this means that work was waiting all the time. */
+  idleShareMin: 0.01,
+  /** Work that waited all through this many times the delay allowed is overload as well. */
+  busyFactor: 4,
+  /** Samples in a row above the limit after which a peer is overloaded: one is a pause, no overload. */
+  samplesToEnter: 2,
+  /** Samples in a row below half the limit after which it is no more. */
+  samplesToLeave: 10,
 } as const;
 
 /** Timing of one membership profile; every peer of a cluster uses the same. */
@@ -511,21 +565,36 @@ export const sipSocketLimits = {
   /** Receive buffer asked of the system for each UDP socket. */
   udpReceiveBufferBytes: 4_194_304,
   udpSendBufferBytes: 4_194_304,
-  /** Connections of one TCP listener. */
+  /** Connections of all listeners together, dialled ones and those in their handshake included. */
   connectionsMax: 10_000,
   /** Bytes waiting to be sent on one connection; a slower client is cut off. */
   connectionBacklogBytesMax: 1_048_576,
-  /** A connection without traffic is closed. */
-  connectionIdleMs: 660_000,
   /** A message that began on a stream must be complete within this time. */
   partialMessageMs: 32_000,
-  /** How often connections are looked through for the two times above. */
+  /** A connection older than its lifetime is closed once no message has passed for the life of a transaction. */
+  quietMs: 32_000,
+  /** One that is never quiet is closed so long after its lifetime. */
+  lifetimeGraceMs: 300_000,
+  /** A WebSocket that nothing came from for so long is pinged. */
+  webSocketPingMs: 30_000,
+  /** Without a sign of life so long after the ping it is cut off. */
+  webSocketPongMs: 10_000,
+  /** From an accepted connection to its first SIP byte: PROXY header, TLS and HTTP upgrade together. */
+  handshakeTimeoutMs: 10_000,
+  /** Head of the HTTP request that makes a WebSocket. */
+  upgradeHeadBytesMax: 16_384,
+  upgradeHeaderCountMax: 64,
+  /** When the peer stops, connections get so long to end in good order. */
+  stopGraceMs: 250,
+  /** How often TLS files are looked at for changes. */
+  certificateRefreshMs: 60_000,
+  /** How often connections are looked through for the times of idleness, age and partial messages. */
   sweepIntervalMs: 5_000,
   /** Time for dialling a client or an upstream application. */
   connectTimeoutMs: 4_000,
-  /** Clients dialled at one time by one TCP listener, because their connection was gone. */
+  /** Connections being dialled at one time. */
   dialsMax: 256,
-  /** Responses that wait for one such dial. */
+  /** Messages that wait for one such dial. */
   messagesPerDialMax: 64,
   /** What a datagram can hold (RFC 768: 65,535 with the headers of IPv4 and UDP). */
   datagramBytesMax: 65_507,
@@ -538,6 +607,14 @@ export const upstreamLimits = {
   unreachableMs: 1_000,
   /** Messages that wait while its TCP connection is dialled. */
   waitingMessagesMax: 1_024,
+  /** TCP connections that it may hold open to its peer. */
+  connectionsMax: 256,
+  /** A TCP connection without traffic, whoever opened it, is closed. */
+  connectionIdleMs: 660_000,
+  /** Its name is looked up again every this often, and when it was not there. */
+  resolveIntervalMs: 30_000,
+  /** Attempts to find one port that is free for UDP and TCP. */
+  portAttempts: 16,
 } as const;
 
 /** A response that sets one of these cookies has made a session. */
