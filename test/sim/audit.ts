@@ -37,7 +37,10 @@ class Audit {
   readonly #branches = new Map<string, string>();
   readonly #transactions = new Map<string, string>();
   readonly #bytes = new Map<string, string>();
+  /** Instance that has a call. */
   readonly #homes = new Map<string, string>();
+  /** Instance that a transaction came to last. */
+  readonly #reached = new Map<string, string>();
   readonly #linkRequests = new Map<string, number>();
   readonly #responses = new Map<string, number>();
   readonly #linkResponses = new Map<string, number>();
@@ -144,12 +147,15 @@ class Audit {
     if (envelope !== undefined && envelope.instance !== instance) {
       this.#fault(hop, `meant for ${envelope.instance}`);
     }
+    const transaction = `${message.callId} ${message.cseqNumber}`;
+    const isAnswerOf = message.method === 'ACK' && this.#reached.get(transaction) === instance;
+    if (message.method !== 'ACK') this.#reached.set(transaction, instance);
     const home = this.#homes.get(message.callId);
     if (home === undefined) {
       this.#homes.set(message.callId, instance);
       return;
     }
-    if (home === instance) return;
+    if (home === instance || isAnswerOf) return;
     const { endedAt, disabledAt } = this.#audited;
     const isOver = (endedAt(home) ?? Infinity) <= hop.atMs;
     const isGivenUp =

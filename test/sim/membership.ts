@@ -41,16 +41,14 @@ export class SimulatedMembership {
     for (const { name, addresses } of listeners) {
       this.#truth.set(name, memberOf(name, 'alive', tagsOf(name, 'ready', addresses), 1));
     }
-    for (const listener of listeners) {
-      this.join(listener);
-      listener.membersChanged([...this.#truth.values()]);
-    }
+    for (const listener of listeners) this.join(listener);
   }
 
   /** A new peer knows at once what is true now, as after a full sync with a seed. */
   join(listener: Listener): void {
     this.#listeners.push(listener);
     this.#known.set(listener, new Map(this.#truth));
+    listener.membersChanged([...this.#truth.values()]);
   }
 
   /** A peer says of itself what it is; itself it hears at once. */

@@ -112,6 +112,7 @@ export class Simulation {
   join(): SimulatedPeer {
     const peer = this.#create();
     this.#membership.join(peer);
+    peer.announce('joining');
     peer.announce('ready');
     this.#sprayer.targets = [...this.#sprayer.targets, peer];
     return peer;
@@ -219,13 +220,13 @@ export class Simulation {
     return this.deliveries(callId, 'INVITE')[0]?.instance;
   }
 
-  /** Key digest that a call's first INVITE was stamped with. */
+  /** Key digest that a call's first request was stamped with. */
   keyDigestOf(callId: string): string {
-    const invite = this.trace.hops.find(
+    const first = this.trace.hops.find(
       ({ message, from }) =>
-        message?.method === 'INVITE' && message.callId === callId && this.peers.has(from),
+        message?.isRequest === true && message.callId === callId && this.peers.has(from),
     );
-    return viaParameter(invite?.message?.topVia?.parameters ?? '', 'bekey') ?? '';
+    return viaParameter(first?.message?.topVia?.parameters ?? '', 'bekey') ?? '';
   }
 
   /** Who serves in place of an instance, as a peer that knows everything sees it. */
