@@ -2,7 +2,7 @@ import { serverTransactionLimits } from '../config/defaults.ts';
 import type { SipMessage } from './message.ts';
 import { buildResponse, type ResponseParts } from './response.ts';
 import { InviteMachine, type TransactionStep } from './transaction-invite.ts';
-import { acknowledgementKey, hasMagicCookie, transactionKey } from './transaction-key.ts';
+import { acknowledgementKey, hasMagicCookie, mergeKey, transactionKey } from './transaction-key.ts';
 import { NonInviteMachine } from './transaction-non-invite.ts';
 import { TransactionTimers, type Timed } from './transaction-timers.ts';
 import { isAnswerable } from './validate.ts';
@@ -58,6 +58,8 @@ export type WithheldReason =
   /** An ACK to a non-2xx, or a further copy of an ACK. */
   | 'ack-absorbed'
   | 'cancel-unknown'
+  /** A copy that took another way, through a proxy that forked: it is answered 482. */
+  | 'merged-request'
   | 'transaction-limit'
   /** Malformed, or without what matching and answering need: its ingress peer let it pass wrongly. */
   | 'unanswerable';
@@ -83,6 +85,7 @@ class Entry implements ServerTransaction, Timed {
   response: ResponseParts | undefined;
   bytes: Buffer | undefined;
   acknowledgementKey: string | undefined;
+  mergeKey: string | undefined;
   isCancelled = false;
 
   constructor(
@@ -105,7 +108,7 @@ class Entry implements ServerTransaction, Timed {
 /**
  * All server transactions of one application: it shows each request once, keeps answers for copies
  * of it, matches CANCEL and ACK to their INVITE, and retransmits where the standard asks for it
- * (RFC 3261 sections 9.2, 13.3.1.4, 17.2; RFC 6026).
+ * (RFC 3261 sections 8.2.2.2, 9.2, 13.3.1.4, 17.2; RFC 6026).
  *
  * Synchronous and without a clock: `handle` takes the time in milliseconds and returns what is to be
  * done. It throws for misuse alone, never for what a client sends.
@@ -116,6 +119,8 @@ export class ServerTransactions {
   readonly #byKey = new Map<string, Entry>();
   /** INVITEs with a 2xx, by the dialog and CSeq that their ACK names. */
   readonly #byAcknowledgement = new Map<string, Entry>();
+  /** Requests outside dialogs, by what their copies share on whatever way they came. */
+  readonly #byMerge = new Map<string, Entry>();
   readonly #timers = new TransactionTimers<Entry>();
   #wakeAt = Infinity;
 
@@ -177,9 +182,22 @@ export class ServerTransactions {
     const entry = this.#begin(message, via, isReliable, now);
     if (message.method === 'CANCEL') {
       this.#onCancel(entry, message, via, now, effects);
+    } else if (this.#isMerged(entry, message)) {
+      effects.push({ kind: 'withheld', reason: 'merged-request' });
+      this.#respond(entry, this.#ownResponse(482), now, effects);
     } else {
       effects.push({ kind: 'deliver', message, transaction: entry });
     }
+  }
+
+  /** Whether another transaction has shown this request already; else it is the one from now on. */
+  #isMerged(entry: Entry, message: SipMessage): boolean {
+    const key = mergeKey(message);
+    if (key === undefined) return false;
+    if (this.#byMerge.has(key)) return true;
+    entry.mergeKey = key;
+    this.#byMerge.set(key, entry);
+    return false;
   }
 
   #begin(message: SipMessage, via: Via, isReliable: boolean, now: number): Entry {
@@ -336,6 +354,7 @@ export class ServerTransactions {
     if (key !== undefined && this.#byAcknowledgement.get(key) === entry) {
       this.#byAcknowledgement.delete(key);
     }
+    if (entry.mergeKey !== undefined) this.#byMerge.delete(entry.mergeKey);
     effects.push({ kind: 'terminated', transaction: entry, isAcknowledged });
   }
 

@@ -47,3 +47,14 @@ export function transactionKey(request: SipMessage, via: Via, method: string): s
 export function acknowledgementKey(request: SipMessage, localTag: string): string {
   return [request.callId, request.fromTag ?? '', localTag, request.cseqNumber].join(separator);
 }
+
+/**
+ * The key under which a request outside dialogs finds a copy of itself that came another way (RFC 3261
+ * section 8.2.2.2). Undefined inside dialogs, where the To tag tells copies of a forked request apart,
+ * and for clients of RFC 2543 without From tag.
+ */
+export function mergeKey(request: SipMessage): string | undefined {
+  const { fromTag } = request;
+  if (fromTag === undefined || request.toTag !== undefined) return undefined;
+  return [request.callId, fromTag, request.cseqNumber, request.method].join(separator);
+}

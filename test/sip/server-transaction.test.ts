@@ -217,8 +217,8 @@ describe('a copy of an INVITE', () => {
 
   it('differs from another request by branch, sent-by or method', () => {
     const bench = invited();
-    bench.receive(request({ branch: 'z9hG4bKb' }));
-    bench.receive(request({ sentBy: '192.0.2.2:5060' }));
+    bench.receive(request({ branch: 'z9hG4bKb', toTag: 'in-dialog' }));
+    bench.receive(request({ sentBy: '192.0.2.2:5060', toTag: 'in-dialog' }));
     bench.receive(request({ method: 'OPTIONS' }));
     bench.receive(request({ sentBy: '192.0.2.1:5060', branch: 'z9hG4bKa' }));
     assert.deepEqual(bench.takeEvents(), [
@@ -537,5 +537,92 @@ describe('the table', () => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe('a merged request', () => {
+  it('that came another way is answered 482 and shown once', () => {
+    const bench = new Bench();
+    bench.receive(request());
+    bench.receive(request({ branch: 'z9hG4bKb' }));
+    assert.deepEqual(bench.take(), ['0:482']);
+    assert.deepEqual(bench.takeEvents(), ['deliver INVITE', 'merged-request']);
+    bench.respond(180);
+    assert.deepEqual(bench.take(), ['0:180']);
+  });
+
+  it('has a transaction of its own, which absorbs copies, CANCEL and ACK', () => {
+    const bench = invited();
+    bench.receive(request({ branch: 'z9hG4bKb' }));
+    bench.receive(request({ branch: 'z9hG4bKb' }));
+    assert.deepEqual(bench.take(), ['0:482', '0:482']);
+    bench.receive(request({ method: 'CANCEL', branch: 'z9hG4bKb' }));
+    bench.receive(request({ method: 'ACK', branch: 'z9hG4bKb', toTag: 'tag2' }));
+    assert.deepEqual(bench.takeEvents(), ['merged-request', 'retransmission', 'ack-absorbed']);
+    bench.respond(200);
+  });
+
+  it('is no retransmission, no other CSeq, dialog, method or Call-ID', () => {
+    const bench = new Bench();
+    bench.receive(request());
+    bench.receive(request());
+    bench.receive(request({ branch: 'z9hG4bKb', cseq: 2 }));
+    bench.receive(request({ branch: 'z9hG4bKc', toTag: 'x' }));
+    bench.receive(request({ branch: 'z9hG4bKd', callId: 'other' }));
+    bench.receive(request({ branch: 'z9hG4bKe', method: 'OPTIONS' }));
+    assert.deepEqual(bench.takeEvents(), [
+      'deliver INVITE',
+      'retransmission',
+      'deliver INVITE',
+      'deliver INVITE',
+      'deliver INVITE',
+      'deliver OPTIONS',
+    ]);
+    assert.deepEqual(bench.take(), []);
+  });
+
+  it('is one of any method but ACK and CANCEL', () => {
+    const bench = new Bench();
+    for (const branch of ['z9hG4bKa', 'z9hG4bKb']) {
+      bench.receive(request({ method: 'SUBSCRIBE', branch }));
+      bench.receive(request({ method: 'CANCEL', branch, cseq: 5 }));
+      bench.receive(request({ method: 'ACK', branch, cseq: 6 }));
+    }
+    assert.deepEqual(bench.takeEvents(), [
+      'deliver SUBSCRIBE',
+      'cancel-unknown',
+      'deliver ACK',
+      'merged-request',
+      'cancel-unknown',
+      'deliver ACK',
+    ]);
+  });
+
+  it('is a new one once the first is over', () => {
+    const bench = new Bench();
+    bench.receive(request({ method: 'OPTIONS' }), true);
+    bench.respond(200);
+    bench.advance(10);
+    bench.receive(request({ method: 'OPTIONS', branch: 'z9hG4bKb' }));
+    assert.deepEqual(bench.takeEvents(), ['deliver OPTIONS', 'terminated', 'deliver OPTIONS']);
+  });
+
+  it('of a client without tags is not looked for', () => {
+    const bench = new Bench();
+    for (const branch of ['z9hG4bKa', 'z9hG4bKb']) {
+      const text = request({ branch }).bytes.toString().replace(';tag=from-tag', '');
+      bench.receive(response(Buffer.from(text)));
+    }
+    assert.deepEqual(bench.takeEvents(), ['deliver INVITE', 'deliver INVITE']);
+  });
+});
+
+describe('a branch that is the magic cookie alone', () => {
+  it('tells no transactions apart (RFC 4475 section 3.2.1)', () => {
+    const bench = new Bench();
+    bench.receive(request({ branch: 'z9hG4bK' }));
+    bench.receive(request({ branch: 'z9hG4bK', callId: 'other' }));
+    bench.receive(request({ branch: 'z9hG4bK' }));
+    assert.deepEqual(bench.takeEvents(), ['deliver INVITE', 'deliver INVITE', 'retransmission']);
   });
 });
