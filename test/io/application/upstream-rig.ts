@@ -1,6 +1,6 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { UpstreamSip, UpstreamSipOptions } from '../../../src/io/application/upstream-sip.ts';
 import { createUpstreamSip } from '../../../src/io/application/upstream.ts';
@@ -72,6 +72,23 @@ export async function udpNode(t: TestContext, address: string, port = 0): Promis
   socket.bind(port, address);
   await once(socket, 'listening');
   return socket;
+}
+
+/** A TCP port of the application, with the connections that it accepted. */
+export async function tcpNode(
+  t: TestContext,
+  port = 0,
+): Promise<{ server: Server; port: number; accepted: Inbox<Socket> }> {
+  const accepted = new Inbox<Socket>();
+  const server = createServer((socket) => {
+    t.after(() => socket.destroy());
+    socket.on('error', () => undefined);
+    accepted.put(socket);
+  });
+  t.after(() => server.close());
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, port: (server.address() as AddressInfo).port, accepted };
 }
 
 /** The next datagram, as text. */

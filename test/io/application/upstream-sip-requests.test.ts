@@ -10,8 +10,8 @@ import type { Application } from '../../../src/io/application/application.ts';
 import { Counters } from '../../../src/pipeline/counters.ts';
 import type { ResponseTarget } from '../../../src/pipeline/return-response.ts';
 import { request, sip as sipText } from '../../support/sip-text.ts';
-import { readText, tcpServer } from '../sip/sip-rig.ts';
-import { datagram, dial, started, udpNode, type UpstreamRig } from './upstream-rig.ts';
+import { readText } from '../sip/sip-rig.ts';
+import { datagram, dial, started, tcpNode, udpNode, type UpstreamRig } from './upstream-rig.ts';
 
 const notify = request({ method: 'NOTIFY' });
 const text = notify.toString('latin1');
@@ -157,7 +157,7 @@ describe('Requests of the upstream application over TCP', () => {
   });
 
   it('come on the connection that was dialled, and are answered on the next one', async (t) => {
-    const { port, accepted } = await tcpServer(t);
+    const { port, accepted } = await tcpNode(t);
     const rig = await started(t, { transport: 'tcp', port });
     const { sip, counters } = rig;
     assert.ok(sip.deliver(notify));
@@ -240,7 +240,7 @@ describe('The address for the upstream application', () => {
     const { port } = (await udpNode(t, '127.0.0.1')).address();
     const local = { address: '127.0.0.1', port };
     await assert.rejects(started(t, { port: 9, local }), { code: 'EADDRINUSE' });
-    const { port: tcpPort } = await tcpServer(t);
+    const { port: tcpPort } = await tcpNode(t);
     const other = { address: '127.0.0.1', port: tcpPort };
     await assert.rejects(started(t, { port: 9, local: other }), { code: 'EADDRINUSE' });
   });

@@ -5,8 +5,8 @@ import { setImmediate } from 'node:timers/promises';
 import { sipSocketLimits, upstreamLimits } from '../../../src/config/defaults.ts';
 import { buildResponse, parseSipMessage } from '../../../src/sip/index.ts';
 import { request } from '../../support/sip-text.ts';
-import { readText, tcpServer } from '../sip/sip-rig.ts';
-import { datagram, started, udpNode } from './upstream-rig.ts';
+import { readText } from '../sip/sip-rig.ts';
+import { datagram, started, tcpNode, udpNode } from './upstream-rig.ts';
 
 const invite = request({ body: 'v=0' });
 const text = invite.toString('latin1');
@@ -16,7 +16,7 @@ const ok = buildResponse(parsed.message, { status: 200, toTag: 'to1' });
 
 /** A port on which nobody listens. */
 async function freePort(t: TestContext): Promise<number> {
-  const { server, port } = await tcpServer(t);
+  const { server, port } = await tcpNode(t);
   server.close();
   await once(server, 'close');
   return port;
@@ -94,7 +94,7 @@ describe('Upstream SIP over UDP', () => {
 
 describe('Upstream SIP over TCP', () => {
   it('delivers what waited for the connection, takes responses, answers keep-alives', async (t) => {
-    const { port, accepted } = await tcpServer(t);
+    const { port, accepted } = await tcpNode(t);
     const { sip, responses } = await started(t, { transport: 'tcp', port });
     assert.ok(sip.deliver(invite) && sip.deliver(invite));
     const socket = await accepted.take();
@@ -115,21 +115,21 @@ describe('Upstream SIP over TCP', () => {
     assert.ok(!sip.deliver(invite));
     assert.equal(rig.counters.get('sip_drops', 'application-unreachable'), 1);
     assert.equal(rig.logged.length, 1);
-    const { accepted } = await tcpServer(t, port);
+    const { accepted } = await tcpNode(t, port);
     rig.nowMs = upstreamLimits.unreachableMs;
     assert.ok(sip.deliver(invite));
     assert.equal(await readText(await accepted.take(), text.length), text);
   });
 
   it('bounds what waits', async (t) => {
-    const { port } = await tcpServer(t);
+    const { port } = await tcpNode(t);
     const { sip } = await started(t, { transport: 'tcp', port });
     for (let at = 0; at < upstreamLimits.waitingMessagesMax; at++) assert.ok(sip.deliver(invite));
     assert.ok(!sip.deliver(invite));
   });
 
   it('dials again after the server closed or wrote what cannot be cut', async (t) => {
-    const { port, accepted } = await tcpServer(t);
+    const { port, accepted } = await tcpNode(t);
     const { sip } = await started(t, { transport: 'tcp', port });
     for (const last of ['SIP/2.0 200 OK\r\nContent-Length: x\r\n\r\n', '']) {
       assert.ok(sip.deliver(invite));
