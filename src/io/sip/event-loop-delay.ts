@@ -31,9 +31,9 @@ export class EventLoopDelay {
   #contrary = 0;
   #isOverloaded = false;
 
-  /** @param limitMs a delay above it is overload; 0: nothing is */
-  constructor(limitMs: number, clock: LoopClock = machine) {
-    this.#limitMs = limitMs;
+  /** @param overload a delay above its `eventLoopDelayMs` is overload; with 0 nothing is */
+  constructor(overload: { readonly eventLoopDelayMs: number }, clock: LoopClock = machine) {
+    this.#limitMs = overload.eventLoopDelayMs;
     this.#clock = clock;
   }
 

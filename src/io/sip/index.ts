@@ -1,3 +1,3 @@
-export { SipListeners, type BoundSipListener, type SipListenerOptions } from './sip-listeners.ts';
+export { EventLoopDelay } from './event-loop-delay.ts';
+export { SipListeners, type BoundSipListener, type SipListenersOptions } from './sip-listeners.ts';
 export { numericLookup } from './numeric-lookup.ts';
-export { StreamConnection } from './stream-connection.ts';

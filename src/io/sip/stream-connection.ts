@@ -1,12 +1,15 @@
 import type { Socket } from 'node:net';
-import { sipSocketLimits } from '../../config/defaults.ts';
-import type { Counters } from '../../pipeline/counters.ts';
 import { StreamFramer, type StreamFrame } from '../../sip/index.ts';
+import { ConnectionAge } from './connection-age.ts';
+import type { SipConnection } from './connection.ts';
+import type { TransportContext } from './transport-context.ts';
 
 export interface StreamConnectionOptions {
+  /** A connected TCP or TLS socket; paused or not. */
   readonly socket: Socket;
-  readonly counters: Counters;
-  readonly now: () => number;
+  /** Under which its messages are counted. */
+  readonly transport: 'tcp' | 'tls';
+  readonly context: TransportContext;
   readonly receive: (message: Buffer) => void;
   readonly closed: () => void;
 }
@@ -16,11 +19,11 @@ const pong = Buffer.from('\r\n');
 /** A lone CRLF, which some clients send to keep a connection alive, begins no message. */
 const lineBreakBytes = 2;
 
-/** One TCP connection that carries SIP: cuts messages, answers keep-alives, bounds what waits. */
-export class StreamConnection {
+/** One TCP or TLS connection: cuts messages, answers keep-alives, bounds what waits. */
+export class StreamConnection implements SipConnection {
   readonly #options: StreamConnectionOptions;
   readonly #framer = new StreamFramer();
-  #activeMs: number;
+  readonly #age: ConnectionAge;
   /** When the message that is not complete yet began. */
   #partialSinceMs: number | undefined;
   /** Our side has ended; the next sweep does not wait for the other side any more. */
@@ -28,82 +31,87 @@ export class StreamConnection {
 
   constructor(options: StreamConnectionOptions) {
     this.#options = options;
-    this.#activeMs = options.now();
-    const { socket, counters, closed } = options;
+    const { socket, context, closed } = options;
+    this.#age = new ConnectionAge(context);
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
-    socket.on('error', () => counters.count('sip_connections_lost', 'error'));
+    socket.on('error', () => context.counters.count('sip_connections_lost', 'error'));
     socket.on('close', closed);
+    socket.resume();
   }
 
-  /** Whether it takes messages still. */
   get isOpen(): boolean {
     const { socket } = this.#options;
     return !this.#isEnding && !socket.destroyed && socket.writable;
   }
 
-  /** False: the connection is gone or its backlog is full, in which case it is cut off. */
   send(message: Buffer): boolean {
-    const { socket, counters } = this.#options;
-    if (!this.isOpen) return false;
-    if (socket.writableLength + message.length > sipSocketLimits.connectionBacklogBytesMax) {
-      counters.count('sip_connections_lost', 'slow-reader');
-      socket.destroy();
-      return false;
-    }
-    socket.write(message);
-    this.#activeMs = this.#options.now();
+    if (!this.#write(message)) return false;
+    this.#age.message();
     return true;
   }
 
-  /** Closes what has been idle or in the middle of a message for too long. */
   sweep(nowMs: number): void {
-    const { socket, counters } = this.#options;
-    if (this.#isEnding) return this.close();
-    const partialMs = this.#partialSinceMs === undefined ? 0 : nowMs - this.#partialSinceMs;
-    if (partialMs > sipSocketLimits.partialMessageMs) {
-      counters.count('sip_connections_lost', 'partial-message');
+    const { socket, context } = this.#options;
+    if (this.#isEnding) {
       socket.destroy();
-    } else if (nowMs - this.#activeMs > sipSocketLimits.connectionIdleMs) {
-      counters.count('sip_connections_lost', 'idle');
-      this.#end();
+      return;
     }
+    const partialMs = this.#partialSinceMs === undefined ? 0 : nowMs - this.#partialSinceMs;
+    if (partialMs > context.limits.partialMessageMs) {
+      context.counters.count('sip_connections_lost', 'partial-message');
+      socket.destroy();
+      return;
+    }
+    const overdue = this.#age.overdue(nowMs);
+    if (overdue === undefined) return;
+    context.counters.count('sip_connections_lost', overdue);
+    this.end();
   }
 
-  close(): void {
-    this.#options.socket.destroy();
+  end(): void {
+    this.#isEnding = true;
+    this.#options.socket.end();
+  }
+
+  #write(bytes: Buffer): boolean {
+    const { socket, context } = this.#options;
+    if (!this.isOpen) return false;
+    if (socket.writableLength + bytes.length > context.limits.connectionBacklogBytesMax) {
+      context.counters.count('sip_connections_lost', 'slow-reader');
+      socket.destroy();
+      return false;
+    }
+    socket.write(bytes);
+    return true;
   }
 
   #take(chunk: Buffer): void {
-    this.#activeMs = this.#options.now();
+    const nowMs = this.#age.active();
     const frames = this.#framer.push(chunk);
     // What is left after a whole frame began with this chunk.
     if (frames.length > 0) this.#partialSinceMs = undefined;
     if (this.#framer.pendingBytes <= lineBreakBytes) this.#partialSinceMs = undefined;
-    else this.#partialSinceMs ??= this.#activeMs;
+    else this.#partialSinceMs ??= nowMs;
     for (const frame of frames) this.#handle(frame);
   }
 
   #handle(frame: StreamFrame): void {
-    const { counters, receive } = this.#options;
+    const { transport, context, receive } = this.#options;
     switch (frame.kind) {
       case 'message':
-        counters.count('sip_received', 'tcp');
+        context.counters.count('sip_received', transport);
+        this.#age.message();
         return receive(frame.bytes);
       case 'ping':
-        counters.count('sip_received', 'keep-alive');
-        this.send(pong);
+        context.counters.count('sip_received', 'keep-alive');
+        this.#write(pong);
         return;
       case 'fault':
-        counters.count('sip_drops', frame.cause);
+        context.counters.count('sip_drops', frame.cause);
         // The head may still tell whom to answer; what follows it cannot be cut any more.
         if (frame.cause !== 'header-too-large') receive(frame.bytes);
-        this.#end();
+        this.end();
     }
-  }
-
-  #end(): void {
-    this.#isEnding = true;
-    this.#options.socket.end();
   }
 }

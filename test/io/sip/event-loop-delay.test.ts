@@ -12,16 +12,17 @@ class Loop {
   #nowMs = 0;
   #idleMs = 0;
 
-  constructor(t: TestContext, limit = limitMs) {
+  constructor(t: TestContext, eventLoopDelayMs = limitMs) {
     mock.timers.enable({ apis: ['setInterval'] });
     t.after(() => {
       this.delay.stop();
       mock.timers.reset();
     });
-    this.delay = new EventLoopDelay(limit, {
+    const clock = {
       nowMs: () => this.#nowMs,
       idleMs: () => this.#idleMs,
-    });
+    };
+    this.delay = new EventLoopDelay({ eventLoopDelayMs }, clock);
     this.delay.start();
   }
 
@@ -100,7 +101,7 @@ describe('an event loop', () => {
 
 describe('the event loop of this process', () => {
   it('is measured: blocked for longer than the limit, twice, it is overloaded', async (t) => {
-    const delay = new EventLoopDelay(20);
+    const delay = new EventLoopDelay({ eventLoopDelayMs: 20 });
     delay.start();
     t.after(() => {
       delay.stop();

@@ -3,12 +3,14 @@ import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 import type { Socket } from 'node:net';
 import { sipSocketLimits } from '../../../src/config/defaults.ts';
-import { StreamConnection } from '../../../src/io/sip/index.ts';
+import { StreamConnection } from '../../../src/io/sip/stream-connection.ts';
 import { Counters } from '../../../src/pipeline/counters.ts';
 import { request } from '../../support/sip-text.ts';
 import { Inbox, tcpClient, tcpServer } from './sip-rig.ts';
 
-const { connectionIdleMs, partialMessageMs } = sipSocketLimits;
+const { partialMessageMs, quietMs, lifetimeGraceMs } = sipSocketLimits;
+const idleMs = 660_000;
+const lifetimeMs = 600_000;
 const text = request().toString('latin1');
 
 interface Rig {
@@ -21,17 +23,25 @@ interface Rig {
   readonly write: (atMs: number, bytes: string) => Promise<void>;
 }
 
-async function connected(t: TestContext): Promise<Rig> {
+async function connected(t: TestContext, lifetime = 0): Promise<Rig> {
   const { port, accepted } = await tcpServer(t);
   const client = await tcpClient(t, '127.0.0.1', port);
+  client.on('error', () => undefined);
   const socket = await accepted.take();
   const counters = new Counters();
   const messages = new Inbox<string>();
   const clock = { nowMs: 0 };
   const connection = new StreamConnection({
     socket,
-    counters,
-    now: () => clock.nowMs,
+    transport: 'tcp',
+    context: {
+      receive: () => undefined,
+      counters,
+      now: () => clock.nowMs,
+      log: { info: () => undefined, warn: () => undefined },
+      connections: { idleMs, lifetimeMs: lifetime, perSourceMax: 1 },
+      limits: sipSocketLimits,
+    },
     receive: (message) => messages.put(message.toString('latin1')),
     closed: () => undefined,
   });
@@ -53,16 +63,22 @@ async function connected(t: TestContext): Promise<Rig> {
 describe('StreamConnection', () => {
   it('ends what is idle, and at the next sweep closes what did not end', async (t) => {
     const { client, connection, counters } = await connected(t);
-    connection.sweep(connectionIdleMs);
+    connection.sweep(idleMs);
     assert.ok(connection.isOpen);
     client.resume();
-    client.on('error', () => undefined);
     const closed = once(client, 'close');
-    connection.sweep(connectionIdleMs + 1);
+    connection.sweep(idleMs + 1);
     assert.ok(!connection.isOpen);
-    connection.sweep(connectionIdleMs + 2);
+    connection.sweep(idleMs + 2);
     assert.equal(counters.get('sip_connections_lost', 'idle'), 1);
     await closed;
+  });
+
+  it('takes a keep-alive for traffic', async (t) => {
+    const { connection, write } = await connected(t);
+    await write(1, '\r\n\r\n');
+    connection.sweep(idleMs + 1);
+    assert.ok(connection.isOpen);
   });
 
   it('closes a connection whose message never becomes complete', async (t) => {
@@ -73,7 +89,6 @@ describe('StreamConnection', () => {
     assert.ok(connection.isOpen);
     const closed = once(client, 'close');
     client.resume();
-    client.on('error', () => undefined);
     connection.sweep(partialMessageMs + 11);
     assert.equal(counters.get('sip_connections_lost', 'partial-message'), 1);
     await closed;
@@ -102,5 +117,44 @@ describe('StreamConnection', () => {
     await write(0, text.replace('Content-Length: 0', 'Content-Length: -'));
     await messages.take();
     assert.ok(!connection.send(Buffer.from('late')));
+  });
+
+  it('ends at its first quiet moment after its lifetime', async (t) => {
+    const { client, connection, counters, clock, write } = await connected(t, lifetimeMs);
+    client.resume();
+    const lastMs = lifetimeMs - 10;
+    await write(lastMs, text);
+    connection.sweep(lastMs + quietMs - 1);
+    assert.ok(connection.isOpen);
+    // What we send breaks the quiet as well; a keep-alive does not.
+    clock.nowMs = lifetimeMs + 1;
+    assert.ok(connection.send(Buffer.from(text)));
+    connection.sweep(lastMs + quietMs + 1);
+    assert.ok(connection.isOpen);
+    await write(lifetimeMs + quietMs, '\r\n\r\n');
+    const ended = once(client, 'end');
+    connection.sweep(lifetimeMs + quietMs + 1);
+    assert.ok(!connection.isOpen);
+    assert.equal(counters.get('sip_connections_lost', 'lifetime'), 1);
+    await ended;
+  });
+
+  it('ends some time after its lifetime even when it is never quiet', async (t) => {
+    const { client, connection, counters, write } = await connected(t, lifetimeMs);
+    client.resume();
+    const lastMs = lifetimeMs + lifetimeGraceMs;
+    await write(lastMs, text);
+    connection.sweep(lastMs);
+    assert.ok(connection.isOpen);
+    connection.sweep(lastMs + 1);
+    assert.equal(counters.get('sip_connections_lost', 'lifetime'), 1);
+  });
+
+  it('lives as long as it is used where no lifetime is set', async (t) => {
+    const { connection, write } = await connected(t);
+    const lateMs = 1_000 * idleMs;
+    await write(lateMs, text);
+    connection.sweep(lateMs + quietMs);
+    assert.ok(connection.isOpen);
   });
 });

@@ -1,0 +1,11 @@
+/** One stream or WebSocket that carries SIP: a flow. */
+export interface SipConnection {
+  /** Whether it takes messages still. */
+  readonly isOpen: boolean;
+  /** False: it is gone, or its backlog was full and it was cut off. */
+  send(message: Buffer): boolean;
+  /** Looks at its times: called every `sweepIntervalMs`. */
+  sweep(nowMs: number): void;
+  /** Ends in good order; the next sweep waits no longer for the other side. */
+  end(): void;
+}

@@ -1,0 +1,101 @@
+import type { Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import type { SipTlsConfig } from '../../config/config.ts';
+import type { Counters } from '../../pipeline/counters.ts';
+import type { Handshake } from './handshake.ts';
+import type { TlsCredentials } from './tls-credentials.ts';
+
+export interface TlsGateOptions {
+  readonly credentials: TlsCredentials;
+  readonly clientCertificates: SipTlsConfig['clientCertificates'];
+  readonly timeoutMs: number;
+  readonly counters: Counters;
+  readonly passed: (handshake: Handshake, secured: TLSSocket) => void;
+}
+
+/** Brings accepted connections through the TLS handshake. */
+export class TlsGate {
+  readonly #options: TlsGateOptions;
+  /** Never bound: it is given connections that were accepted elsewhere. */
+  readonly #server: Server;
+  /** By both ends' addresses: the TLS server does not tell which socket it secured. */
+  readonly #pending = new Map<string, Handshake>();
+
+  constructor(options: TlsGateOptions) {
+    this.#options = options;
+    const { credentials, clientCertificates, timeoutMs, counters } = options;
+    this.#server = createServer({
+      ...credentials.server,
+      requestCert: clientCertificates !== 'none',
+      rejectUnauthorized: clientCertificates === 'required',
+      handshakeTimeout: timeoutMs,
+      SNICallback: (name, found) => found(null, credentials.named(name)),
+    });
+    this.#server.on('secureConnection', (socket) => this.#secured(socket));
+    this.#server.on('tlsClientError', (error, socket) => {
+      counters.count('sip_handshake_failures', failureReason(error, socket));
+      socket.destroy();
+    });
+  }
+
+  take(handshake: Handshake): void {
+    handshake.stage = 'tls';
+    const ends = endsOf(handshake.socket);
+    this.#pending.set(ends, handshake);
+    handshake.socket.once('close', () => {
+      if (this.#pending.get(ends) === handshake) this.#pending.delete(ends);
+    });
+    this.#server.emit('connection', handshake.socket);
+  }
+
+  /** Handshakes from now on use what the credentials hold now; connections keep what they have. */
+  renew(): void {
+    this.#server.setSecureContext(this.#options.credentials.server);
+  }
+
+  #secured(socket: TLSSocket): void {
+    const { clientCertificates, counters, passed } = this.#options;
+    const handshake = this.#pending.get(endsOf(socket));
+    if (handshake === undefined) {
+      counters.count('sip_handshake_failures', 'tls-reset');
+      socket.destroy();
+      return;
+    }
+    const isForeign = !socket.authorized && hasCertificate(socket);
+    if (clientCertificates === 'optional' && isForeign) {
+      counters.count('sip_handshake_failures', 'tls-client-certificate');
+      socket.destroy();
+      return;
+    }
+    passed(handshake, socket);
+  }
+}
+
+function endsOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress}`;
+}
+
+function hasCertificate(socket: TLSSocket): boolean {
+  return Object.keys(socket.getPeerCertificate()).length > 0;
+}
+
+/** Reasons by the code that Node or OpenSSL gives; the rest is `tls-other`. */
+const failureReasons: Readonly<Record<string, string>> = {
+  ECONNRESET: 'tls-reset',
+  ERR_TLS_HANDSHAKE_TIMEOUT: 'tls-timeout',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'tls-not-spoken',
+  ERR_SSL_HTTP_REQUEST: 'tls-not-spoken',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'tls-not-spoken',
+  ERR_SSL_UNSUPPORTED_PROTOCOL: 'tls-version',
+  ERR_SSL_NO_SHARED_CIPHER: 'tls-cipher',
+  ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: 'tls-client-certificate',
+};
+
+function failureReason(error: Error, socket: TLSSocket): string {
+  // With a certificate that is not believed, Node ends the connection and says no more than that.
+  // The types call it an Error; it is a code, or null.
+  if (Boolean(socket.authorizationError)) return 'tls-client-certificate';
+  const { code = '' } = error as NodeJS.ErrnoException;
+  if (code.includes('_ALERT_')) return 'tls-refused-by-client';
+  return failureReasons[code] ?? 'tls-other';
+}
