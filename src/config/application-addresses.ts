@@ -1,5 +1,6 @@
+import { isIP } from 'node:net';
 import { canonicalHost, formatHostPort, parseHostPort } from './address.ts';
-import type { UpstreamSipConfig } from './config.ts';
+import type { ApplicationConfig, UpstreamSipConfig } from './config.ts';
 
 /**
  * `host:port` of all SIP servers of an upstream application, the main one first: lower case, IPv6
@@ -14,6 +15,17 @@ export function applicationAddresses(sip: UpstreamSipConfig): readonly string[] 
       return formatHostPort(host, port);
     }),
   ];
+}
+
+/**
+ * IP addresses that the SIP servers of an application send from, as far as the configuration tells:
+ * a host that is a name is left out.
+ */
+export function applicationSources(application: ApplicationConfig): readonly string[] {
+  if (application.kind !== 'upstream' || application.sip === undefined) return [];
+  const { host, port, extraServerNodes } = application.sip;
+  const nodes = extraServerNodes.map((node) => applicationNode(node, port).host);
+  return [canonicalHost(host), ...nodes].filter((source) => isIP(source) !== 0);
 }
 
 /** One of `extraServerNodes`: its canonical address, and its port or `defaultPort`. */

@@ -1,5 +1,5 @@
 export type * from './config.ts';
-export { applicationAddresses } from './application-addresses.ts';
+export { applicationAddresses, applicationSources } from './application-addresses.ts';
 export type { Problem } from './problem.ts';
 export { formatProblem } from './problem.ts';
 export type { ConfigResult } from './parse.ts';

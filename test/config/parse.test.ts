@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import type { ConfigWorld, Config } from '../../src/config/index.ts';
 import {
   applicationAddresses,
+  applicationSources,
   formatProblem,
   loadConfig,
   parseConfig,
@@ -242,6 +243,16 @@ describe('the addresses of an upstream application', () => {
       '[2001:db8::7]:5080',
       '[2001:db8::8]:5090',
     ]);
+  });
+
+  it('without ports are the sources that its messages come from; a name is none', () => {
+    const sip = { port: 5_080, transport: 'udp', extraServerNodes: ['[2001:DB8::8]:1'] } as const;
+    const sources = ['app.example', '192.0.2.7'].map((host) =>
+      applicationSources({ kind: 'upstream', sip: { ...sip, host } }),
+    );
+    assert.deepEqual(sources, [['2001:db8::8'], ['192.0.2.7', '2001:db8::8']]);
+    assert.deepEqual(applicationSources({ kind: 'embedded', module: 'demo' }), []);
+    assert.deepEqual(applicationSources({ kind: 'upstream' }), []);
   });
 });
 
