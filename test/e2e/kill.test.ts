@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { metric, startCluster } from '../support/cluster.ts';
+import { startPeers } from '../support/peers.ts';
+import { openUdpCaller, type Call, type SipCaller } from '../support/sip-caller.ts';
 import { runSipp } from '../support/sipp.ts';
 import { requireTool } from '../support/tools.ts';
 
@@ -69,3 +71,68 @@ describe('kill -9 of one peer under load', { timeout: 120_000 }, () => {
     assert.equal(result.calls.length, 750);
   });
 });
+
+describe('kill -9 of one peer in mid-call', { timeout: 120_000 }, () => {
+  it('its calls meet one successor from every peer, other calls see nothing', async (t) => {
+    const demo = { application: { kind: 'embedded', module: 'demo' } };
+    const { peers, public: sprayer } = await startPeers(t, [demo, demo, demo, demo]);
+    const caller = await openUdpCaller(t);
+    const calls: Call[] = [];
+    for (let at = 0; at < 80; at++) calls.push(await caller.call(`user${at}`, sprayer.sip.udp));
+    const [victim, ...others] = peers;
+    assert.ok(victim !== undefined);
+    const doors = others.map(({ sip }) => sip.udp);
+    const lost = calls.filter(({ instance }) => instance === victim.name);
+    const kept = calls.filter(({ instance }) => instance !== victim.name);
+    assert.ok(lost.length > 0 && kept.length > lost.length);
+
+    const successors = new Map<Call, Set<string | undefined>>();
+    const follow = async (): Promise<void> => {
+      for (const call of lost) {
+        const servedBy = successors.get(call) ?? new Set();
+        successors.set(call, servedBy);
+        for (const door of doors)
+          for (const method of ['INVITE', 'BYE'])
+            servedBy.add((await caller.within(call, method, door)).headers('X-Served-By')[0]);
+      }
+    };
+    process.kill(victim.pid, 'SIGKILL');
+    // Links break at once; gossip finds the death seconds later.
+    await talk(caller, kept, doors);
+    await follow();
+    const settling = { isOver: false };
+    const untouched = talk(caller, kept, doors, settling);
+    await settled(
+      others.map(({ admin }) => `http://${admin}`),
+      others.length,
+    );
+    settling.isOver = true;
+    await untouched;
+    await follow();
+    for (const [{ callId }, servedBy] of successors)
+      assert.equal(servedBy.size, 1, `${callId} met ${[...servedBy].join()}`);
+    const names = new Set([...successors.values()].flatMap((servedBy) => [...servedBy]));
+    t.diagnostic(
+      `${lost.length} calls of the dead instance went to ${names.size} others, each to one`,
+    );
+    assert.ok(!names.has(victim.name) && !names.has(undefined));
+    for (const call of kept) await isAlive(caller, call, doors[0]!, 'BYE');
+  });
+});
+
+/** Sends re-INVITEs of these calls, each through another door, once or until all is over. */
+async function talk(
+  caller: SipCaller,
+  calls: readonly Call[],
+  doors: readonly string[],
+  settling: { readonly isOver: boolean } = { isOver: true },
+): Promise<void> {
+  let turn = 0;
+  do for (const call of calls) await isAlive(caller, call, doors[turn++ % doors.length]!, 'INVITE');
+  while (!settling.isOver);
+}
+
+async function isAlive(caller: SipCaller, call: Call, door: string, method: string): Promise<void> {
+  const { status, headers } = await caller.within(call, method, door);
+  assert.deepEqual([status, headers('X-Served-By')], [200, [call.instance]]);
+}

@@ -13,10 +13,13 @@ export interface Spray {
   /** `host:port` of a peer from now on gets its turn. */
   add(peer: string): void;
   remove(peer: string): void;
+  /** Peer of the last datagram or connection. */
+  readonly last: () => string | undefined;
 }
 
 class Turns {
   readonly #peers: string[] = [];
+  last: string | undefined;
   #turn = 0;
 
   add(peer: string): void {
@@ -30,6 +33,7 @@ class Turns {
 
   next(): { host: string; port: number } | undefined {
     const peer = this.#peers[this.#turn++ % this.#peers.length];
+    this.last = peer;
     if (peer === undefined) return undefined;
     const colon = peer.lastIndexOf(':');
     return { host: peer.slice(0, colon), port: Number(peer.slice(colon + 1)) };
@@ -108,5 +112,6 @@ function shown(turns: Turns, port: number): Spray {
     remove: (peer) => {
       turns.remove(peer);
     },
+    last: () => turns.last,
   };
 }
