@@ -162,7 +162,8 @@ describe('DNS messages', () => {
       answers: [naptr('!^.*$!sip:a@b!')],
       ...parts,
     });
-  const kindOf = (bytes: Buffer): string => decodeDnsReply(bytes, 7, '9.8.6.4.E164.arpa', 'NAPTR').kind;
+  const kindOf = (bytes: Buffer): string =>
+    decodeDnsReply(bytes, 7, '9.8.6.4.E164.arpa', 'NAPTR').kind;
 
   it('are taken only as replies to the query', () => {
     assert.equal(kindOf(reply({})), 'answer');
