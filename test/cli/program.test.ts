@@ -96,7 +96,10 @@ describe('sailring schema', () => {
 
   it('prints a table of all keys', async () => {
     const { out } = await run(['schema', '--table']);
-    assert.match(out, /^\| `sip\.listeners\[\]\.transport` \| `udp`, `tcp` \| \*\*required\*\*/mu);
+    assert.match(
+      out,
+      /^\| `sip\.listeners\[\]\.transport` \| `udp`, `tcp`, `tls`, `ws`, `wss` \| \*\*required\*\*/mu,
+    );
   });
 });
 
