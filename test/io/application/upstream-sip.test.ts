@@ -90,6 +90,26 @@ describe('Upstream SIP over UDP', () => {
     assert.ok(rig.sip.deliver(invite));
     assert.equal(await delivered, text);
   });
+
+  it('looks a name up from time to time', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const server = await udpNode(t, '127.0.0.1');
+    const found = [['127.0.0.2'], ['127.0.0.1'], []];
+    const rig = await started(t, {
+      host: 'application.test',
+      port: server.address().port,
+      local: { address: '0.0.0.0', port: 0 },
+      lookup: () => Promise.resolve(found.shift() ?? []),
+    });
+    for (let at = 0; at < 2; at++) {
+      t.mock.timers.tick(upstreamLimits.resolveIntervalMs);
+      await setImmediate();
+      const delivered = datagram(server);
+      assert.ok(rig.sip.deliver(invite));
+      assert.equal(await delivered, text);
+    }
+    assert.equal(found.length, 0);
+  });
 });
 
 describe('Upstream SIP over TCP', () => {
