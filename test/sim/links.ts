@@ -38,8 +38,8 @@ export class SimulatedLinks {
   readonly #known = new Map<string, ReadonlySet<string>>();
   /** When the last frame of a direction arrives: later ones never overtake it. */
   readonly #arrivals = new Map<string, number>();
-  /** A fault of the test: questions are never answered. */
-  isDirectoryDeaf = false;
+  /** A fault on purpose: notes are lost and questions never answered. */
+  isDirectoryDown = false;
 
   constructor(options: LinksOptions) {
     this.#options = options;
@@ -87,7 +87,8 @@ export class SimulatedLinks {
 
   sendNote(from: string, to: string, transaction: string, assignment: Assignment): void {
     const hop = this.#options.trace.word('note', from, to, transaction);
-    this.#send(hop, (end) => end.note(transaction, { ...assignment }));
+    if (this.isDirectoryDown) hop.fate = 'lost';
+    else this.#send(hop, (end) => end.note(transaction, { ...assignment }));
   }
 
   /** As the real links do: the first known assignment, or undefined when all know none or time is up. */
@@ -119,7 +120,7 @@ export class SimulatedLinks {
     const { peer, transaction, claim } = question;
     const asked = trace.word('ask', from, peer, transaction);
     const isSent = this.#send(asked, (end) => {
-      if (this.isDirectoryDeaf) return;
+      if (this.isDirectoryDown) return;
       const found = end.ask(transaction, claim);
       const answer = trace.word('answer', peer, from, transaction);
       this.#send(answer, () => told(found));

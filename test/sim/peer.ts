@@ -145,7 +145,7 @@ export class SimulatedPeer implements Host, LinkEnd {
   }
 
   toFlow(message: Buffer, flow: string, target: SipTarget | undefined): void {
-    this.#sendOnFlow(flow, target, message);
+    if (!this.#sendOnFlow(flow, target, message)) this.#pipeline.flowGone(message);
   }
 
   note: LinkEnd['note'] = (transaction, assignment) =>

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { transactionLimits } from '../../src/config/defaults.ts';
 import type { PipelineOptions } from '../../src/pipeline/ports.ts';
 import type { Rules } from '../../src/dcr/index.ts';
 import { TransactionMemory, viaParameter, type SipMessage } from '../../src/sip/index.ts';
@@ -26,10 +27,12 @@ export interface SimulationOptions {
   readonly viaNamesSprayer?: boolean;
   /** News takes a time up to this for each peer. Default: 200. */
   readonly newsMsMax?: number;
+  /** The first peers have met a transaction time-out ago. Default: true. */
+  readonly isSettled?: boolean;
   /** Makes each peer's transaction memory. */
   readonly createMemory?: () => TransactionMemory;
-  /** Questions to directories are never answered. */
-  readonly isDirectoryDeaf?: boolean;
+  /** Notes are lost and questions to directories never answered. */
+  readonly isDirectoryDown?: boolean;
 }
 
 /** How a peer dies: its host resets connections to it, or all that is sent to it vanishes. */
@@ -68,7 +71,7 @@ export class Simulation {
     const random = (this.random = seededRandom(options.seed));
     this.network = new Network({ clock, trace, random, weather: options.weather ?? fairWeather });
     this.#links = new SimulatedLinks({ clock, trace, random });
-    this.#links.isDirectoryDeaf = options.isDirectoryDeaf ?? false;
+    this.#links.isDirectoryDown = options.isDirectoryDown ?? false;
     this.#membership = new SimulatedMembership({ clock, random, newsMsMax: this.newsMsMax });
     this.#sprayer = new Sprayer<SimulatedPeer>(options.sprayer, random);
     this.network.attachDistributor(publicAddress, (from) => this.#sprayer.choose(from));
@@ -85,6 +88,7 @@ export class Simulation {
     this.#membership.found(peers);
     for (const peer of peers) peer.status = 'ready';
     this.#sprayer.targets = peers;
+    if (options.isSettled ?? true) this.clock.run(transactionLimits.timeoutMs + 1);
   }
 
   get newsMsMax(): number {
@@ -233,6 +237,19 @@ export class Simulation {
   successorOf(instance: string, keyDigest: string): string | undefined {
     const knowing = this.ready.find((peer) => peer.name !== instance);
     return knowing?.view.ring.successors(keyDigest, 3).find((name) => name !== instance);
+  }
+
+  /** Instance that has a call: it was given the first request, or began it. */
+  homeOf(callId: string): string | undefined {
+    const first = this.trace.hops.find(
+      ({ message, leg }) => leg === 'application' && message?.callId === callId,
+    );
+    return first?.from.replace(/-app$/, '');
+  }
+
+  /** When an instance was disabled. */
+  disabledAt(instance: string): number | undefined {
+    return this.#disabledAt.get(instance);
   }
 
   /** When an instance left or died. */

@@ -51,6 +51,15 @@ export interface Exchange {
   readonly timedOut: () => void;
 }
 
+/** A request outside all dialogs. */
+export interface SingleRequest {
+  readonly callId: string;
+  /** Sends its very bytes once more. */
+  readonly again: () => void;
+  /** Of the last response; 0: none came. */
+  readonly status: () => number;
+}
+
 /** What a user agent noticed that a test wants to know. */
 export interface Notices {
   /** Statuses that were answered to CANCELs without an INVITE. */
@@ -122,8 +131,8 @@ export class UserAgent {
     return call;
   }
 
-  /** A request of its own, outside all dialogs; `again` sends its very bytes once more. */
-  single(method: string, headers: readonly string[]): { callId: string; again: () => void } {
+  /** A request of its own, outside all dialogs. */
+  single(method: string, headers: readonly string[]): SingleRequest {
     const callId = this.newName('single');
     const parts = {
       method,
@@ -136,8 +145,21 @@ export class UserAgent {
       routes: [],
       headers,
     };
-    this.exchange({ parts, responded: () => undefined, timedOut: () => undefined });
-    return { callId, again: () => this.sendOnce(parts) };
+    let status = 0;
+    const responded = (response: SipMessage): void => {
+      status = response.status;
+    };
+    this.exchange({ parts, responded, timedOut: () => undefined });
+    return { callId, again: () => this.sendOnce(parts), status: () => status };
+  }
+
+  /** Ends the calls of a Call-ID that were made to this user agent. */
+  hangUp(callId: string): void {
+    for (const dialog of this.dialogsOf(callId)) {
+      const parts = this.partsOf(dialog, 'BYE');
+      const done = (): void => this.removeDialog(dialog);
+      this.exchange({ parts, responded: done, timedOut: done });
+    }
   }
 
   /** Answers an INVITE that rings. */
