@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import { AdminServer, type PeerStatus } from './admin/index.ts';
-import { formatHostPort, isWildcard, parseHostPort } from './config/address.ts';
+import { formatHostPort, parseHostPort } from './config/address.ts';
 import { peerLimits } from './config/defaults.ts';
-import type { Config } from './config/index.ts';
+import { applicationAddresses, type Config, type SipListenerConfig } from './config/index.ts';
 import { formatRuleError, type NumberResolver } from './dcr/index.ts';
 import { createApplication as createDemo } from './demo/conference.ts';
 import type { Member } from './gossip/index.ts';
@@ -11,21 +11,18 @@ import type { Application } from './io/application/application.ts';
 import { EmbeddedApplicationHost } from './io/application/embedded.ts';
 import { UpstreamHttp } from './io/application/upstream-http.ts';
 import { systemTime } from './io/application/system-time.ts';
-import type { UpstreamSip } from './io/application/upstream-sip.ts';
-import { createUpstreamSip, UpstreamApplication } from './io/application/upstream.ts';
+import { UpstreamApplication } from './io/application/upstream.ts';
 import { createEnumResolver, type EnumResolver } from './io/dns/index.ts';
 import { GossipAgent } from './io/gossip/agent.ts';
 import { HttpListener } from './io/http/index.ts';
 import { GrpcLinks, type LinkPeer } from './io/link/index.ts';
 import { loadRules } from './io/rules/index.ts';
-import { SipListeners } from './io/sip/index.ts';
-import { sipNames, type Arrival, type SipNames } from './pipeline/arrival.ts';
+import { SipSide } from './peer-sip.ts';
 import { Counters } from './pipeline/counters.ts';
 import type { Envelope } from './pipeline/envelope.ts';
 import { defaultHttpRouting, HttpJourney } from './pipeline/http-journey.ts';
 import { cookieAttributes } from './pipeline/http-stamp-cookies.ts';
 import { KeyDeriver } from './pipeline/key.ts';
-import { Pipeline } from './pipeline/pipeline.ts';
 import { Stamper } from './pipeline/stamp.ts';
 import { uriReader } from './pipeline/subjects.ts';
 import {
@@ -41,7 +38,8 @@ import {
 /** Where a running peer listens, as `host:port`. */
 export interface PeerAddresses {
   readonly name: string;
-  readonly sip: { readonly udp?: string; readonly tcp?: string };
+  /** The first listener of each transport. */
+  readonly sip: Readonly<Partial<Record<SipListenerConfig['transport'], string>>>;
   readonly http?: string;
   readonly admin: string;
   readonly gossip: string;
@@ -84,13 +82,11 @@ class Peer implements RunningPeer {
   readonly #epoch = Math.floor(Date.now() / 1000);
   readonly #numbers: EnumResolver | undefined;
   readonly #links: GrpcLinks;
-  readonly #sip: SipListeners;
-  readonly #upstreamSip: UpstreamSip | undefined;
+  readonly #sip: SipSide;
   readonly #application: Application;
   #keys = new KeyDeriver(undefined);
   #status: InstanceStatus = 'joining';
   #view: ClusterView;
-  #pipeline: Pipeline | undefined;
   #gossip: GossipAgent | undefined;
   #addresses: PeerAddresses | undefined;
   #endDrain: (() => void) | undefined;
@@ -100,17 +96,11 @@ class Peer implements RunningPeer {
     this.#config = config;
     this.#log = log;
     this.#stamper = new Stamper(config.stamps.keys);
-    this.#view = viewOf(config.name, []);
+    this.#view = viewOf(config.name, [], performance.now());
     const { enum: numbers } = config.rules;
     this.#numbers = numbers && createEnumResolver(numbers, this.#counters);
+    this.#sip = this.#createSipSide();
     this.#links = this.#createLinks();
-    this.#sip = new SipListeners({
-      listeners: config.sip.listeners,
-      receive: (message, arrival) => this.#receive(message, arrival),
-      counters: this.#counters,
-      now: () => performance.now(),
-    });
-    this.#upstreamSip = this.#createUpstreamSip();
     this.#application = this.#createApplication();
   }
 
@@ -124,7 +114,6 @@ class Peer implements RunningPeer {
     await this.#loadRules();
     await this.#run(this.#application);
     await this.#run(this.#sip);
-    this.#pipeline = this.#createPipeline();
     await this.#links.start();
     this.#carriers.push(() => this.#links.stop(peerLimits.linkStopMs));
     const http = await this.#listenForHttp();
@@ -208,10 +197,7 @@ class Peer implements RunningPeer {
       ...(link.tls === undefined ? {} : { tls: link.tls }),
       insecure: link.insecure,
       handler: {
-        sipRequest: (message, envelope) => {
-          if (!this.#application.deliverSip(message, envelope)) this.#pipeline?.refuse(message);
-        },
-        sipResponse: (message) => this.#pipeline?.receiveResponse(message),
+        ...this.#sip.handler,
         http: (request, envelope, response) =>
           this.#application.serveHttp(request, envelope, response),
       },
@@ -221,16 +207,18 @@ class Peer implements RunningPeer {
     });
   }
 
-  #createUpstreamSip(): UpstreamSip | undefined {
-    const { application, sip } = this.#config;
-    if (application.kind !== 'upstream' || application.sip === undefined) return undefined;
-    return createUpstreamSip({
-      ...application.sip,
-      local: sip.internal,
+  #createSipSide(): SipSide {
+    return new SipSide({
+      config: this.#config,
+      log: this.#log,
       counters: this.#counters,
-      now: () => performance.now(),
-      response: (message) => this.#pipeline?.receiveResponse(message),
-      refused: (message) => this.#pipeline?.refuse(message),
+      stamper: this.#stamper,
+      keys: () => this.#keys,
+      view: () => this.#view,
+      status: () => this.#status,
+      links: () => this.#links,
+      application: () => this.#application,
+      numberKnown: (number) => this.#numbers?.whenKnown(number) ?? Promise.resolve(),
     });
   }
 
@@ -241,63 +229,19 @@ class Peer implements RunningPeer {
       application.http === undefined
         ? undefined
         : new UpstreamHttp({ ...application.http, counters: this.#counters, log: this.#log });
-    return new UpstreamApplication({ sip: this.#upstreamSip, http });
+    return new UpstreamApplication({ sip: this.#sip.upstream, http, counters: this.#counters });
   }
 
   #createEmbedded(module: string): Application {
     return new EmbeddedApplicationHost({
       instance: this.#config.name,
       module: module === 'demo' ? createDemo : module,
-      outlet: { sipResponse: (message) => this.#pipeline?.receiveResponse(message) },
+      outlet: { sipResponse: (message) => this.#sip.receiveResponse(message) },
       counters: this.#counters,
       log: (level, message) => this.#log[level](message),
       clock: systemTime,
       schedule: systemTime.schedule,
     });
-  }
-
-  #createPipeline(): Pipeline {
-    return new Pipeline({
-      names: this.#sipNames(),
-      stamper: this.#stamper,
-      counters: this.#counters,
-      onInvalidStamp: this.#config.stamps.onInvalid,
-      keys: () => this.#keys,
-      view: () => this.#view,
-      ports: {
-        deliver: (message, envelope) => this.#deliver(message, envelope),
-        relayResponse: (peer, message) => this.#links.sendSipResponse(peer, message),
-        answer: (flow, target) => this.#sip.answer(flow, target),
-        numberKnown: (number) => this.#numbers?.whenKnown(number) ?? Promise.resolve(),
-        defect: (error) =>
-          this.#log.error({ err: error }, 'a message met a defect and was dropped'),
-      },
-    });
-  }
-
-  #sipNames(): SipNames {
-    const { name, sip } = this.#config;
-    const listeners = this.#sip.bound
-      .filter(({ address }) => !isWildcard(address))
-      .map(({ address, port }) => formatHostPort(address, port));
-    return sipNames(name, sip.publicAddress, sip.aliases, listeners);
-  }
-
-  /**
-   * While this peer knows no other, or has closed its links, it could only refuse what other peers
-   * can serve: what it drops comes again by retransmission and then mostly elsewhere.
-   */
-  #receive(message: Buffer, arrival: Arrival): void {
-    const isSilent =
-      this.#status === 'disabled' || (this.#status === 'joining' && arrival.transport === 'UDP');
-    if (isSilent) this.#counters.count('sip_drops', 'not-serving');
-    else this.#pipeline?.receive(message, arrival);
-  }
-
-  #deliver(message: Buffer, envelope: Envelope): boolean {
-    const { instance } = envelope;
-    if (instance === this.#config.name) return this.#application.deliverSip(message, envelope);
-    return this.#links.sendSipRequest(instance, message, envelope);
   }
 
   #serveHttp(
@@ -339,21 +283,22 @@ class Peer implements RunningPeer {
   }
 
   #tags(): Record<string, string> {
-    const { link, weight } = this.#config;
-    const [first] = this.#sip.bound;
-    const listener = first === undefined ? '' : formatHostPort(first.address, first.port);
+    const { link, weight, application } = this.#config;
+    const { upstream, listeners } = this.#sip;
+    const sip = application.kind === 'upstream' ? application.sip : undefined;
     return announcementTags({
       epoch: this.#epoch,
       status: this.#status,
       weight,
       link: link.advertise ?? formatHostPort(this.#links.address, this.#links.port),
-      sipInternal: this.#upstreamSip?.localAddress ?? (listener || 'localhost:5060'),
-      sipTransport: this.#upstreamSip?.transport ?? 'UDP',
+      sipInternal: upstream?.localAddress ?? listeners.bound[0]?.names.own ?? 'localhost:5060',
+      sipTransport: upstream?.transport ?? 'UDP',
+      applications: sip === undefined ? [] : applicationAddresses(sip),
     });
   }
 
   #membersChanged(members: readonly Member[]): void {
-    this.#view = viewOf(this.#config.name, members, this.#view);
+    this.#view = viewOf(this.#config.name, members, performance.now(), this.#view);
     const peers: LinkPeer[] = [];
     for (const member of members) {
       if (member.name === this.#config.name || !isLiving(member)) continue;
@@ -435,8 +380,8 @@ class Peer implements RunningPeer {
 
   #boundAddresses(http: string | undefined, admin: string): PeerAddresses {
     const { name, gossip } = this.#config;
-    const sip: { udp?: string; tcp?: string } = {};
-    for (const { transport, address, port } of this.#sip.bound) {
+    const sip: Partial<Record<SipListenerConfig['transport'], string>> = {};
+    for (const { transport, address, port } of this.#sip.listeners.bound) {
       sip[transport] ??= formatHostPort(address, port);
     }
     return {
