@@ -35,6 +35,8 @@ export class OutgoingCall {
   readonly invite: RequestParts;
   state: CallState = 'calling';
   dialog: Dialog | undefined;
+  /** The other side ended it. */
+  isHungUp = false;
   readonly #agent: UserAgent;
   readonly #changed: (call: OutgoingCall) => void;
   readonly #acknowledged = new Map<string, RequestParts>();
@@ -126,6 +128,7 @@ export class OutgoingCall {
 
   /** The other side sent BYE. */
   hungUp(): void {
+    this.isHungUp = true;
     this.#move('ended');
   }
 

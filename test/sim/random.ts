@@ -72,6 +72,7 @@ class RandomRun {
     if (keys === 'rules replaced') {
       this.#later('new rules', () => {
         simulation.replaceRules(byCaller);
+        return 'all get';
       });
     }
   }
@@ -141,7 +142,7 @@ class RandomRun {
       uri: `sip:answer@${phone.options.address}`,
       changed: (changed) => {
         if (changed.state !== 'established') return;
-        if (this.#random() < 0.5) this.#goOn('answer', changed);
+        if (this.#random() < 0.5) this.#goOn('from the application', changed);
         else this.#after(changed, () => phone.hangUp(changed.callId));
       },
     });
@@ -198,17 +199,17 @@ class RandomRun {
     this.#later(what, () => {
       // Somebody must be left to serve.
       const { ready } = simulation;
-      if (what !== 'joins' && ready.length < 3) return '';
+      if (what !== 'joins' && ready.length < 3) return 'nobody';
       const { name } = ready[this.#below(ready.length)]!;
       happen(name);
-      return what === 'joins' ? '' : name;
+      return what === 'joins' ? 'another' : name;
     });
   }
 
-  #later(what: string, happen: () => string | void): void {
+  #later(what: string, happen: () => string): void {
     const { clock } = this.#simulation;
     clock.after(this.#random() * busyMs, () => {
-      const name = happen() ?? '';
+      const name = happen();
       this.#log.push(`${clock.nowMs.toFixed(0)}: ${name} ${what}`);
     });
   }
@@ -274,7 +275,8 @@ class RandomRun {
 /** How a call that nothing disturbed has to end. */
 function shortcomingOf(plot: Plot, call: OutgoingCall): string | undefined {
   const isUnknown = call.outcomes.some(({ status }) => status === 481);
-  if (isUnknown) return 'a request of a living instance’s call was answered 481';
+  // What crosses the other side's BYE finds no dialog.
+  if (isUnknown && !call.isHungUp) return 'a request of a living instance’s call was answered 481';
   const statuses = call.statuses('INVITE').join();
   switch (plot) {
     case 'busy':

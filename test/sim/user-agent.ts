@@ -99,6 +99,7 @@ export class UserAgent {
   readonly #incoming = new Map<string, Incoming>();
   readonly #callIdOf = new Map<ServerTransaction, string>();
   #wake: Appointment | undefined;
+  #wakeAtMs = Infinity;
   #named = 0;
   #isStopped = false;
 
@@ -285,14 +286,23 @@ export class UserAgent {
       case 'terminated':
         return this.#onTerminated(effect.transaction, effect.isAcknowledged);
       case 'wake':
-        this.#wake?.cancel();
-        this.#wake = this.options.clock.at(effect.at, () => this.#handle({ kind: 'wake' }));
-        return;
+        return this.#wakeBy(effect.at);
       case 'withheld':
         if (effect.reason === 'cancel-unknown') this.notices.unknownCancels++;
         return;
       case 'expired':
     }
+  }
+
+  /** Effects of one step may come after those of a step within it: the earliest time counts. */
+  #wakeBy(atMs: number): void {
+    if (atMs >= this.#wakeAtMs) return;
+    this.#wake?.cancel();
+    this.#wakeAtMs = atMs;
+    this.#wake = this.options.clock.at(atMs, () => {
+      this.#wakeAtMs = Infinity;
+      this.#handle({ kind: 'wake' });
+    });
   }
 
   #onCancelled(transaction: ServerTransaction): void {
