@@ -9,7 +9,12 @@ import dnsPacket from 'dns-packet';
 import type { Packet } from 'dns-packet';
 import fc from 'fast-check';
 import { decodeDnsReply, encodeDnsQuery } from '../../../src/io/dns/dns-message.ts';
-import { createNaptrQuery, EnumResolver, parseDnsServer } from '../../../src/io/dns/index.ts';
+import {
+  createNaptrQuery,
+  EnumResolver,
+  parseDnsServer,
+  SipResolver,
+} from '../../../src/io/dns/index.ts';
 import { Counters } from '../../../src/pipeline/counters.ts';
 
 type Answerer = (question: Packet) => Partial<Packet> | undefined;
@@ -143,6 +148,62 @@ describe('NAPTR query over loopback', () => {
     assert.equal(resolver.resolve('+4689'), undefined);
     await resolver.whenKnown('+4689');
     assert.equal(resolver.resolve('+4689'), 'sip:89@se.example');
+  });
+});
+
+describe('the SIP resolver over loopback', () => {
+  const a = (address: string): Partial<Packet> => ({
+    answers: [{ type: 'A', name: 'a.example', ttl: 60, data: address }],
+  });
+
+  function addressOf(servers: readonly string[], counters = new Counters()): Promise<string[]> {
+    const resolver = new SipResolver({
+      servers,
+      timeoutMs: 1_000,
+      counters,
+      now: () => performance.now(),
+      transports: new Set(['UDP']),
+      families: [4],
+      hosts: new Map(),
+    });
+    const destination = { scheme: 'sip', host: 'a.example', port: 5_060, transport: undefined };
+    return new Promise((resolve) => {
+      resolver.resolve(destination, '', (targets) => {
+        resolve(targets.map(({ address }) => address));
+      });
+    });
+  }
+
+  it('asks the next server when one is silent or refuses', async () => {
+    const silent = await serve(() => undefined);
+    const refusing = await serve(() => ({ flags: 5 }));
+    const knowing = await serve(() => a('192.0.2.1'));
+    assert.deepEqual(await addressOf([silent, refusing, knowing]), ['192.0.2.1']);
+  });
+
+  it('asks a second time where a datagram was lost', async () => {
+    let asked = 0;
+    const server = await serve(() => {
+      asked += 1;
+      return asked === 1 ? undefined : a('192.0.2.1');
+    });
+    assert.deepEqual(await addressOf([server]), ['192.0.2.1']);
+    assert.equal(asked, 2);
+  });
+
+  it('asks over TCP what did not fit', async () => {
+    const server = await serve(
+      () => ({ flags: dnsPacket.TRUNCATED_RESPONSE }),
+      () => a('192.0.2.7'),
+    );
+    assert.deepEqual(await addressOf([server]), ['192.0.2.7']);
+  });
+
+  it('gives up when no server tells', async () => {
+    const counters = new Counters();
+    const server = await serve(() => ({ flags: 2 }));
+    assert.deepEqual(await addressOf([server], counters), []);
+    assert.equal(counters.get('sip_dns_lookups', 'failed'), 1);
   });
 });
 

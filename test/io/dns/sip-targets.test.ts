@@ -270,8 +270,9 @@ describe('where a destination leads (RFC 3263 section 4)', () => {
               ),
               A: ['192.0.2.1'],
             },
-            '_sip._udp.z.example': { SRV: [srv(1, 1, 1, 'h.example')] },
-            '_sip._tcp.z.example': { SRV: [srv(1, 1, 2, 'h.example')] },
+            '_sip._udp.z.example': { SRV: [srv(1, 1, 1, 'h.example')], A: ['192.0.2.3'] },
+            '_sip._tcp.z.example': { SRV: [srv(1, 1, 2, 'h.example')], A: ['192.0.2.3'] },
+            '_sips._tcp.z.example': { A: ['192.0.2.3'] },
             'h.example': { A: ['192.0.2.2'] },
           };
           const { targets } = urisOf(
