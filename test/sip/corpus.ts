@@ -1,0 +1,207 @@
+import { sip } from '../support/sip-text.ts';
+
+const offer = [
+  'v=0',
+  'o=ann 2890844526 2890844526 IN IP4 198.51.100.7',
+  's=Übung',
+  'c=IN IP4 198.51.100.7',
+  't=0 0',
+  'm=audio 49172 RTP/AVP 0 101',
+  'a=rtpmap:101 telephone-event/8000',
+  '',
+].join('\r\n');
+
+const mime = [
+  '--unique-boundary-1',
+  'Content-Type: application/sdp',
+  '',
+  offer,
+  '--unique-boundary-1',
+  'Content-Type: application/isup;version=nxv3;base=etsi121',
+  'Content-Disposition: signal;handling=optional',
+  '',
+  '\u0001\u0010I\0\n\u0003\u0002\u0006\r\n\r\nINVITE sip:no@body SIP/2.0',
+  '--unique-boundary-1--',
+  '',
+].join('\r\n');
+
+function dialog(cseq: number, method: string): string[] {
+  return [
+    'From: "Ann Ä." <sip:ann@example.com;user=phone>;tag=a6c85cf',
+    'To: <sip:bob@example.org>;tag=314159',
+    'Call-ID: 3848276298220188511@example.com',
+    `CSeq: ${cseq} ${method}`,
+  ];
+}
+
+function withBody(lines: readonly string[], body: string): Buffer {
+  return sip([...lines, `Content-Length: ${Buffer.byteLength(body)}`], body);
+}
+
+/** Valid requests of every usual method as user agents and gateways send them, by method. */
+export const requests: Readonly<Record<string, Buffer>> = {
+  INVITE: withBody(
+    [
+      'INVITE sip:bob@example.org;user=phone SIP/2.0',
+      'Via: SIP/2.0/UDP 198.51.100.7:5070;branch=z9hG4bK74bf9;rport',
+      'Via: SIP/2.0/TCP inner.example.com;branch=z9hG4bKinner;received=10.9.8.7',
+      'Max-Forwards: 70',
+      'From: "Ann \\"Q\\" <x>, Ltd" <sip:ann@example.com>;tag=9fxced76sl',
+      'To: Bob <sip:bob@example.org>',
+      'Call-ID: 3848276298220188511@example.com',
+      'CSeq: 1 INVITE',
+      'Contact: <sip:ann@198.51.100.7:5070;transport=udp>;+sip.instance="<urn:uuid:0>"',
+      'Supported: 100rel, timer,',
+      '  replaces',
+      'Subject: Grüße',
+      'Session-Expires: 1800;refresher=uac',
+      'Content-Type: application/sdp',
+    ],
+    offer,
+  ),
+  ACK: sip([
+    'ACK sip:bob@192.0.2.4 SIP/2.0',
+    'Via: SIP/2.0/UDP 198.51.100.7:5070;branch=z9hG4bK74bd5',
+    'Max-Forwards: 70',
+    ...dialog(1, 'ACK'),
+    'Content-Length: 0',
+  ]),
+  BYE: sip([
+    'BYE sip:bob@192.0.2.4;x=1 SIP/2.0',
+    'Via: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bKbye,SIP/2.0/UDP 203.0.113.1;branch=z9hG4bKb2',
+    'Route: <sip:p1.example.com;lr>, "P, 2" <sip:p2.example.com;lr;x="a,b">',
+    'Route: <sip:p3.example.com;lr>',
+    'Max-Forwards: 69',
+    ...dialog(2, 'BYE'),
+    'Reason: Q.850;cause=16;text="Terminated"',
+    'Content-Length: 0',
+  ]),
+  CANCEL: sip([
+    'CANCEL sip:bob@example.org;user=phone SIP/2.0',
+    'Via: SIP/2.0/UDP 198.51.100.7:5070;branch=z9hG4bK74bf9;rport',
+    'Max-Forwards: 70',
+    'From: "Ann \\"Q\\" <x>, Ltd" <sip:ann@example.com>;tag=9fxced76sl',
+    'To: Bob <sip:bob@example.org>',
+    'Call-ID: 3848276298220188511@example.com',
+    'CSeq: 1 CANCEL',
+    'Content-Length: 0',
+  ]),
+  REGISTER: sip([
+    'REGISTER sip:example.com SIP/2.0',
+    'v:SIP/2.0/UDP phone.invalid:5060;rport;branch=z9hG4bKnashds7;alias',
+    'f:<sip:ann@example.com>;tag=456248',
+    't:<sip:ann@example.com>',
+    'i:843817637684230@998sdasdh09',
+    'cseq:1826 REGISTER',
+    'm:<sip:ann@phone.invalid;ob>;reg-id=1;+sip.instance="<urn:uuid:0>";expires=600',
+    'k:path,outbound',
+    'Authorization: Digest username="ann", realm="example.com", nonce="a,b", response="0"',
+    'max-forwards:70',
+    'l:0',
+  ]),
+  OPTIONS: sip([
+    'OPTIONS sip:carol@example.org SIP/2.0',
+    'Via: SIP / 2.0 / UDP pc33.example.com ; branch = z9hG4bKhjhs8ass877',
+    'Max-Forwards: 70',
+    'To: <sip:carol@example.org>',
+    'From: Ann <sip:ann@example.com>;tag=1928301774',
+    'Call-ID: a84b4c76e66710',
+    'CSeq: 63104',
+    '\tOPTIONS',
+    'Accept: application/sdp',
+    'Content-Length: 0',
+  ]),
+  SUBSCRIBE: sip([
+    'SUBSCRIBE sip:bob@example.org SIP/2.0',
+    'Via: SIP/2.0/UDP [2001:db8::7]:5070;branch=z9hG4bKsub;rport',
+    'Max-Forwards: 70',
+    'From: <sip:ann@example.com>;tag=12341234',
+    'To: <sip:bob@example.org>',
+    'Call-ID: 12345678@host.example.com',
+    'CSeq: 1 SUBSCRIBE',
+    'Event: presence;id=7',
+    'Expires: 3600',
+    'Contact: <sip:ann@[2001:db8::7]:5070>',
+    'Content-Length: 0',
+  ]),
+  NOTIFY: withBody(
+    [
+      'NOTIFY sip:ann@198.51.100.7:5070 SIP/2.0',
+      'Via: SIP/2.0/TCP server.example.org;branch=z9hG4bKna998sk',
+      'Max-Forwards: 70',
+      ...dialog(8775, 'NOTIFY'),
+      'Event: presence',
+      'Subscription-State: active; expires=599',
+      'Content-Type: application/pidf+xml',
+    ],
+    '<?xml version="1.0"?><presence/>\r\n',
+  ),
+  PUBLISH: withBody(
+    [
+      'PUBLISH sip:ann@example.com SIP/2.0',
+      'Via: SIP/2.0/UDP pua.example.com;branch=z9hG4bK652hsge',
+      'To: <sip:ann@example.com>',
+      'From: <sip:ann@example.com>;tag=1234wxyz',
+      'Call-ID: 81818181@pua.example.com',
+      'CSeq: 1 PUBLISH',
+      'Event: presence',
+      'Content-Type: text/plain',
+    ],
+    'open',
+  ),
+  MESSAGE: withBody(
+    [
+      'MESSAGE sip:bøb@example.org SIP/2.0',
+      'Via: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bK776sgdkse',
+      'Max-Forwards: 70',
+      'From: "Анна" <sip:ann@example.com>;tag=49583',
+      'To: sip:bob@example.org',
+      'Call-ID: asd88asd77a@1.2.3.4',
+      'CSeq: 1 MESSAGE',
+      'Content-Type: text/plain;charset=UTF-8',
+    ],
+    'Schön, dich zu sehen ☎',
+  ),
+  INFO: withBody(
+    [
+      'INFO sip:bob@192.0.2.4 SIP/2.0',
+      'Via: SIP/2.0/UDP gw.example.com:5060;branch=z9hG4bKinfo;x="a;rport,b"',
+      'Max-Forwards: 70',
+      ...dialog(3, 'INFO'),
+      'MIME-Version: 1.0',
+      'Content-Type: multipart/mixed;boundary=unique-boundary-1',
+    ],
+    mime,
+  ),
+  PRACK: sip([
+    'PRACK sip:bob@192.0.2.4 SIP/2.0',
+    'Via: SIP/2.0/UDP 198.51.100.7:5070;branch=z9hG4bKprack',
+    'Max-Forwards: 70',
+    ...dialog(2, 'PRACK'),
+    'RAck: 776656 1 INVITE',
+    'Content-Length: 0',
+  ]),
+  UPDATE: withBody(
+    [
+      'UPDATE sip:bob@192.0.2.4 SIP/2.0',
+      'Via: SIP/2.0/UDP 198.51.100.7:5070;branch=z9hG4bKupdate;rport',
+      'Max-Forwards: 70',
+      ...dialog(4, 'UPDATE'),
+      'c: application/sdp',
+    ],
+    offer,
+  ),
+  REFER: sip([
+    'REFER sip:bob@example.org SIP/2.0',
+    'Via: SIP/2.0/UDP 198.51.100.7',
+    'From: <sip:ann@example.com>;tag=193402342',
+    'To: <sip:bob@example.org>',
+    'Call-ID: 898234234@agenta.example.com',
+    'CSeq: 93809823 REFER',
+    'Max-Forwards: 70',
+    'r: <sip:carol@example.net?Replaces=090459243588173445%3Bto-tag%3D7743>',
+    'b: <sip:ann@example.com>',
+    'Contact: sip:ann@198.51.100.7',
+    'Content-Length: 0',
+  ]),
+};
