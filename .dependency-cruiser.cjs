@@ -6,7 +6,7 @@ const ioRooms = ['sip', 'http', 'link', 'gossip', 'application', 'dns', 'rules',
 const adapts = {
   sip: ['sip'],
   http: ['http'],
-  link: ['http'],
+  link: ['sip', 'http'],
   gossip: ['gossip'],
   application: ['sip', 'http'],
   dns: ['dcr'],

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Config } from './config/index.ts';
+import { applicationSources, type Config } from './config/index.ts';
 import type { Application } from './io/application/application.ts';
 import type { UpstreamSip } from './io/application/upstream-sip.ts';
 import { createUpstreamSip } from './io/application/upstream.ts';
@@ -58,7 +58,10 @@ export class SipSide {
     const now = (): number => performance.now();
     this.#delay = new EventLoopDelay(sip.overload);
     this.#admission = new Admission({
-      protection: sip.protection,
+      protection: {
+        ...sip.protection,
+        allow: [...sip.protection.allow, ...applicationSources(config.application)],
+      },
       overload: sip.overload,
       isOverloaded: () => this.#delay.isOverloaded,
       counters,
@@ -103,6 +106,7 @@ export class SipSide {
       memory: this.#memory,
       now: () => performance.now(),
       refusesNew: () => this.#admission.refusesNew(),
+      ignores: (message) => this.#admission.dropsUserAgent(message),
       ports: this.#ports(),
     });
     this.#delay.start();

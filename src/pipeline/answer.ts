@@ -11,7 +11,9 @@ import { noteSource } from './rewrite.ts';
 import { sha256Of16 } from './sha256.ts';
 
 /** Begins the To tag of answers that the peer makes itself, so that their ACK is known again. */
-const tagPrefix = 'sailring-';
+const tagPrefix = 'sr-';
+/** Of the digest; short, so that the answer to a short request stays short. */
+const tagCharacters = 11;
 
 /**
  * The stateless answer of the peer itself (RFC 3261 section 8.2.7): equal for every retransmission,
@@ -56,7 +58,7 @@ export function acknowledgesOwnAnswer(ack: SipMessage): boolean {
 }
 
 function ownTag(request: SipMessage): string {
-  return tagPrefix + sha256Of16(request.callId);
+  return tagPrefix + sha256Of16(request.callId).slice(0, tagCharacters);
 }
 
 function withSource(request: SipMessage, arrival: Arrival): SipMessage {

@@ -1,5 +1,6 @@
 import { parseSipMessage, type Assignment, type Refusal, type SipMessage } from '../sip/index.ts';
 import { answerOptions } from './answer-options.ts';
+import { isAmplifying } from './answer-size.ts';
 import { answerRequest, answerTarget } from './answer.ts';
 import type { Arrival } from './arrival.ts';
 import { Assigner } from './assign.ts';
@@ -52,6 +53,8 @@ export class Pipeline {
   }
 
   #request(message: SipMessage, arrival: Arrival): void {
+    const isOutside = arrival.listener.type !== 'internal';
+    if (isOutside && this.#options.ignores?.(message) === true) return;
     const verdict = classify(message);
     if (verdict?.kind === 'drop') return this.#drop(verdict.reason);
     if (verdict?.kind === 'refuse') return this.#answer(message, arrival, verdict.refusal);
@@ -167,6 +170,11 @@ export class Pipeline {
     this.#options.counters.count('sip_refusals', refusal.cause);
     const target = answerTarget(message, arrival, refusal);
     if (target === undefined) return this.#drop('unanswerable');
+    // The source of a datagram may be forged: whoever lives there gets no more than was sent to us.
+    const isUnproven = arrival.transport === 'UDP' && arrival.listener.type !== 'internal';
+    if (isUnproven && isAmplifying(message.bytes.length, target.message.length)) {
+      return this.#drop('amplification');
+    }
     this.#options.ports.answer(arrival.flow, target);
   }
 

@@ -1,4 +1,4 @@
-import type { Assignment, Refusal, TransactionMemory } from '../sip/index.ts';
+import type { Assignment, Refusal, SipMessage, TransactionMemory } from '../sip/index.ts';
 import type { SipNames } from './arrival.ts';
 import type { Counters } from './counters.ts';
 import type { Envelope } from './envelope.ts';
@@ -77,6 +77,8 @@ export interface PipelineOptions {
   readonly view: () => ClusterView;
   /** Assignments of this peer's transactions and of those that others left here. */
   readonly memory: TransactionMemory;
+  /** Whether a request comes from a program that is not to be talked to. */
+  readonly ignores?: (message: SipMessage) => boolean;
   /** Milliseconds that never run backwards. */
   readonly now: () => number;
   readonly ports: PipelinePorts;
