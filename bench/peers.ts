@@ -56,6 +56,8 @@ export function sipPeer(name: string, index: 0 | 1, callee: 0 | 1): PeerFile {
       publicAddress: `127.0.0.1:${ports.subjectSip}`,
       listeners: [{ transport: 'udp', port }],
       internal: { port: own.internal },
+      // Saturation is what is measured here.
+      overload: { eventLoopDelayMs: 0 },
     },
     application: { kind: 'upstream', sip: { host: '127.0.0.1', port: ports.callees[callee] } },
   });

@@ -21,7 +21,7 @@ import {
   RecordedPorts,
   sipNamesOf,
 } from '../support/pipeline-parts.ts';
-import { request, type RequestOptions } from '../support/sip-text.ts';
+import { request, sip, type RequestOptions } from '../support/sip-text.ts';
 
 const three = { a: 'ready', b: 'ready', c: 'ready' } as const;
 
@@ -455,5 +455,32 @@ describe('the whole journey', () => {
     );
     assert.equal(peer.ports.sent.length, 1);
     assert.equal(peer.ports.delivered.length, 2);
+  });
+
+  it('says nothing to a program that is ignored, but hears its application', () => {
+    const peer = new Peer('a', { ignores: () => true });
+    const pipeline = new Pipeline(peer.options);
+    pipeline.receive(request(), arrivalOf());
+    assert.equal(peer.ports.delivered.length + peer.ports.answered.length, 0);
+    pipeline.receive(request(fromApplication), inner);
+    assert.equal(peer.ports.sent.length, 1);
+  });
+
+  it('answers a datagram with at most one and a half times its size', () => {
+    const peer = new Peer('a');
+    const pipeline = new Pipeline(peer.options);
+    const bare = [
+      'OPTIONS x:y SIP/2.0',
+      'v:SIP/2.0/UDP a;branch=z9hG4bK1;rport',
+      'f:<sip:a@b>;tag=1',
+      't:<sip:c@d>',
+      'i:1',
+      'CSeq:1 OPTIONS',
+    ];
+    pipeline.receive(sip(bare), arrivalOf());
+    assert.equal(peer.ports.answered.length, 0);
+    assert.equal(peer.options.counters.get('sip_drops', 'amplification'), 1);
+    pipeline.receive(sip(bare), arrivalOf({ transport: 'TCP', flow: 't1-1' }));
+    assert.equal(peer.ports.answered.length, 1);
   });
 });
