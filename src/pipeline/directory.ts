@@ -1,4 +1,5 @@
 import { transactionLimits } from '../config/defaults.ts';
+import type { Ring } from '../ring/index.ts';
 import type { Assignment, SipMessage } from '../sip/index.ts';
 import type { RoutedRequest } from './deliver.ts';
 import type { Envelope } from './envelope.ts';
@@ -58,7 +59,10 @@ export class Directory {
     if (known?.instance === instance || view.instances.size < 2) return;
     const isDefault = located.reason === 'fallback' || located.reason === 'round-robin';
     const digest = isDefault ? located.keyDigest : this.#defaultDigest(message);
-    for (const holder of view.ring.successors(digest, transactionLimits.noteHolders)) {
+    // A peer whose view lags asks where the ring of a while ago points.
+    const isSettled = view.unsettledUntilMs <= now();
+    const holders = isSettled ? successorsOn(view.ring, digest) : holdersOf(digest, view, now());
+    for (const holder of holders) {
       if (holder === names.self || holder === instance) continue;
       ports.note(holder, transaction, assignment);
     }
@@ -183,16 +187,21 @@ export class Directory {
   }
 }
 
+/** Peers that keep the notes of a key under one ring. */
+function successorsOn(ring: Ring, defaultDigest: string): readonly string[] {
+  return ring.successors(defaultDigest, transactionLimits.noteHolders);
+}
+
 /** Living holders of a key's notes, under the ring and those that were in force until now; never this peer. */
 function holdersOf(
   defaultDigest: string,
   { self, ring, pastRings, instances }: ClusterView,
   nowMs: number,
 ): ReadonlySet<string> {
-  const holders = new Set(ring.successors(defaultDigest, transactionLimits.noteHolders));
+  const holders = new Set(successorsOn(ring, defaultDigest));
   for (const past of pastRings) {
     if (past.untilMs <= nowMs) continue;
-    for (const name of past.ring.successors(defaultDigest, transactionLimits.noteHolders)) {
+    for (const name of successorsOn(past.ring, defaultDigest)) {
       if (instances.has(name)) holders.add(name);
     }
   }

@@ -82,6 +82,27 @@ describe('Notes of a transaction', () => {
     }
   });
 
+  it('are left with the holders of past rings, too, while peers may still decide by those', () => {
+    const past = createRing(['e', 'f'].map((name) => ({ name, weight: 1 })));
+    const pastRings = [{ ring: past, untilMs: 5_000 }];
+    const view = clusterView('a', six, { pastRings, unsettledUntilMs: 5_000 });
+    const peer = new PipelinePeer('a', view);
+    for (const [nowMs, rings] of [
+      [4_999, [view.ring, past]],
+      [5_000, [view.ring]],
+    ] as const) {
+      peer.nowMs = nowMs;
+      const callId = `call-${nowMs}`;
+      const instance = peer.route({ callId });
+      const holders = new Set(rings.flatMap((ring) => holdersOf(ring, callId)));
+      const noted = peer.notes.splice(0).map((note) => note.peer);
+      assert.deepEqual(
+        noted.toSorted(),
+        [...holders].filter((name) => name !== 'a' && name !== instance).toSorted(),
+      );
+    }
+  });
+
   it('are corrected when a successor took the transaction over', () => {
     const peers = withRules(cluster());
     const call = farCall('a', 'b');
