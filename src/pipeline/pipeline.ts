@@ -80,7 +80,14 @@ export class Pipeline {
     const { stamp } = recognised;
     const located = stamp && locateStamped(stamp, view);
     if (located !== undefined) {
-      return this.#deliver({ ...request, located, transaction: '', known: undefined });
+      return this.#deliver({
+        message,
+        arrival,
+        recognised,
+        located,
+        transaction: '',
+        known: undefined,
+      });
     }
     const status = view.instances.get(view.self)?.status;
     const answer = answerOptions(request, this.#options.names, status);
