@@ -110,7 +110,7 @@ export class StreamConnection implements SipConnection {
       case 'fault':
         context.counters.count('sip_drops', frame.cause);
         // The head may still tell whom to answer; what follows it cannot be cut any more.
-        if (frame.cause !== 'header-too-large') receive(frame.bytes);
+        if (frame.bytes.length > 0) receive(frame.bytes);
         this.end();
     }
   }

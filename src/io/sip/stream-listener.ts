@@ -188,7 +188,8 @@ export class StreamListener {
   #begin(socket: Socket, source: Source): Handshake {
     const { counters, limits } = this.#options.context;
     return new Handshake(socket, source, limits.handshakeTimeoutMs, (stage) => {
-      counters.count('sip_handshake_failures', `${stage}-timeout`);
+      if (stage === 'tls') this.#tls?.expire();
+      else counters.count('sip_handshake_failures', `${stage}-timeout`);
     });
   }
 

@@ -20,6 +20,8 @@ export class TlsGate {
   readonly #server: Server;
   /** By both ends' addresses: the TLS server does not tell which socket it secured. */
   readonly #pending = new Map<string, Handshake>();
+  /** Handshakes that were given up and whose end the TLS server has not told yet. */
+  #expired = 0;
 
   constructor(options: TlsGateOptions) {
     this.#options = options;
@@ -28,12 +30,13 @@ export class TlsGate {
       ...credentials.server,
       requestCert: clientCertificates !== 'none',
       rejectUnauthorized: clientCertificates === 'required',
-      handshakeTimeout: timeoutMs,
+      // It only guards against silence; the limit of the whole handshake comes first.
+      handshakeTimeout: 2 * timeoutMs,
       SNICallback: (name, found) => found(null, credentials.named(name)),
     });
     this.#server.on('secureConnection', (socket) => this.#secured(socket));
     this.#server.on('tlsClientError', (error, socket) => {
-      counters.count('sip_handshake_failures', failureReason(error, socket));
+      counters.count('sip_handshake_failures', this.#reasonOf(error, socket));
       socket.destroy();
     });
   }
@@ -48,9 +51,21 @@ export class TlsGate {
     this.#server.emit('connection', handshake.socket);
   }
 
+  /** A handshake took too long and is being closed, which the TLS server will tell as a reset. */
+  expire(): void {
+    this.#expired++;
+  }
+
   /** Handshakes from now on use what the credentials hold now; connections keep what they have. */
   renew(): void {
     this.#server.setSecureContext(this.#options.credentials.server);
+  }
+
+  #reasonOf(error: Error, socket: TLSSocket): string {
+    const reason = failureReason(error, socket);
+    if (reason !== 'tls-reset' || this.#expired === 0) return reason;
+    this.#expired--;
+    return 'tls-timeout';
   }
 
   #secured(socket: TLSSocket): void {

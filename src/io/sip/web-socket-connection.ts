@@ -39,7 +39,10 @@ export class WebSocketConnection implements SipConnection {
     this.#heardMs = context.now();
     socket.on('message', (data: Buffer) => this.#take(data));
     socket.on('ping', () => this.#heard());
-    socket.on('pong', () => this.#heard());
+    socket.on('pong', () => {
+      context.counters.count('sip_received', 'pong');
+      this.#heard();
+    });
     // A frame that is too large, malformed or no UTF-8 text closes the connection by itself.
     socket.on('error', () => context.counters.count('sip_connections_lost', 'error'));
     socket.on('close', closed);

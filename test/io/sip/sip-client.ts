@@ -39,7 +39,9 @@ export interface ClientOptions {
 /** Connects and waits until the connection stands; it goes with the test. */
 export async function sipClient(t: TestContext, options: ClientOptions): Promise<SipClient> {
   const client = await connect(options);
-  t.after(() => { client.destroy(); });
+  t.after(() => {
+    client.destroy();
+  });
   return client;
 }
 

@@ -107,9 +107,20 @@ export function unexpected(): never {
   throw new Error('the target was not reached');
 }
 
-/** Waits turn by turn of the event loop. */
+/** Settles when a connection is closed, by a fault or in good order. */
+export function closing(socket: Socket): Promise<void> {
+  socket.on('error', () => undefined);
+  socket.resume();
+  return new Promise((resolve) => socket.once('close', () => resolve()));
+}
+
+/** Waits turn by turn of the event loop; gives up long after it should have come true. */
 export async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+  const latestMs = performance.now() + 10_000;
+  while (!isSo()) {
+    if (performance.now() > latestMs) throw new Error(`never true: ${String(isSo)}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** Starts listeners, stopped after the test. */

@@ -9,6 +9,7 @@ import { request } from '../../support/sip-text.ts';
 import { Certificates, tlsOf, withoutOpenssl, type Pair } from './certificates.ts';
 import { sipClient, type SipClient, type Transport } from './sip-client.ts';
 import {
+  closing,
   listener,
   listening,
   nowhere,
@@ -320,9 +321,7 @@ export function transportContract(
 async function turnedAway(t: TestContext, rig: ListenerRig, address: string): Promise<void> {
   const socket = connect({ host: address, port: rig.port() });
   t.after(() => socket.destroy());
-  socket.on('error', () => undefined);
-  socket.resume();
-  await once(socket, 'close');
+  await closing(socket);
 }
 
 /** A port that somebody else has; for TCP it accepts and says nothing. */
