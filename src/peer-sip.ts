@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import type { Logger } from 'pino';
 import { applicationSources, type Config } from './config/index.ts';
 import type { Application } from './io/application/application.ts';
@@ -76,13 +77,7 @@ export class SipSide {
       log,
     });
     this.upstream = this.#createUpstream(now);
-    const sendable = new Set<SipTransport>(
-      sip.listeners
-        .filter(({ type }) => type !== 'internal')
-        .map(({ transport }) => transport.toUpperCase() as SipTransport)
-        .filter((transport) => transport !== 'WS' && transport !== 'WSS'),
-    );
-    this.#resolver = new SipResolver({ ...sip.dns, transports: sendable, counters, now });
+    this.#resolver = this.#createResolver(now);
   }
 
   /** Binds the listeners. The application's socket is started with the application. */
@@ -151,6 +146,22 @@ export class SipSide {
     }
   }
 
+  /** Looks up only what a listener here can send to. */
+  #createResolver(now: () => number): SipResolver {
+    const { config, counters, log } = this.#parts;
+    const { listeners, dns } = config.sip;
+    const outside = listeners.filter(({ type }) => type !== 'internal');
+    const dialled = outside.filter(({ transport }) => transport !== 'ws' && transport !== 'wss');
+    return new SipResolver({
+      ...dns,
+      transports: new Set(dialled.map(({ transport }) => transport.toUpperCase() as SipTransport)),
+      families: [...new Set(dialled.flatMap(({ address }) => familiesOf(address)))],
+      counters,
+      now,
+      defect: (error) => log.error({ err: error }, 'a request met a defect and was dropped'),
+    });
+  }
+
   #createUpstream(now: () => number): UpstreamSip | undefined {
     const { config, counters, log } = this.#parts;
     const { application, sip } = config;
@@ -201,4 +212,10 @@ export class SipSide {
     if (flow.startsWith('a')) this.#parts.application().answer(flow, target);
     else this.listeners.answer(flow, target);
   }
+}
+
+/** Address families that a socket bound here can send to; one on all of IPv6 speaks both. */
+function familiesOf(address: string): readonly (4 | 6)[] {
+  if (address === '::') return [6, 4];
+  return isIPv6(address) ? [6] : [4];
 }
