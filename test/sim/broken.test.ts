@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { TransactionMemory, type Assignment } from '../../src/sip/index.ts';
 import { runCell, type Cell, type Kind } from './matrix.ts';
+import { runRandom } from './random.ts';
 import type { SimulationOptions } from './simulation.ts';
 
 /** A memory that keeps nothing. */
@@ -68,5 +69,19 @@ describe('the matrix, broken on purpose', () => {
     for (const kind of ['BYE', 'INFO', 're-INVITE', 'ACK to 2xx'] as const) {
       assert.ok(!red.has(kind), `${kind} was red`);
     }
+  });
+});
+
+describe('random runs, broken on purpose', () => {
+  const seeds = Array.from({ length: 40 }, (_, index) => index + 1);
+  const red = (options: Partial<SimulationOptions>): number[] =>
+    seeds.filter((seed) => runRandom(seed, options).faults.length > 0);
+
+  it('are red when the memories forget', () => {
+    assert.ok(red({ createMemory: () => new ForgetfulMemory() }).length > 10);
+  });
+
+  it('are red when directories know and answer nothing', () => {
+    assert.ok(red({ isDirectoryDown: true }).length > 5);
   });
 });

@@ -37,6 +37,8 @@ export class OutgoingCall {
   dialog: Dialog | undefined;
   /** The other side ended it. */
   isHungUp = false;
+  /** Requests in the dialog without final response. */
+  unanswered = 0;
   readonly #agent: UserAgent;
   readonly #changed: (call: OutgoingCall) => void;
   readonly #acknowledged = new Map<string, RequestParts>();
@@ -115,14 +117,15 @@ export class OutgoingCall {
 
   reinvite(): void {
     const parts = this.#next('INVITE');
+    this.unanswered++;
     this.#agent.exchange({
       parts,
-      responded: (response) => {
+      responded: (response, isCopy) => {
         if (response.status < 200) return;
         if (response.status < 300) this.#acknowledge(parts, response);
-        this.#note('re-INVITE', response.status);
+        if (!isCopy) this.#answered('re-INVITE', response.status);
       },
-      timedOut: () => this.#note('re-INVITE', 0),
+      timedOut: () => this.#answered('re-INVITE', 0),
     });
   }
 
@@ -140,17 +143,17 @@ export class OutgoingCall {
 
   #request(parts: RequestParts, answered: () => void = () => undefined): void {
     const { method } = parts;
+    this.unanswered++;
+    const finish = (status: number): void => {
+      this.#answered(method, status);
+      answered();
+    };
     this.#agent.exchange({
       parts,
-      responded: (response) => {
-        if (response.status < 200) return;
-        this.#note(method, response.status);
-        answered();
+      responded: ({ status }) => {
+        if (status >= 200) finish(status);
       },
-      timedOut: () => {
-        this.#note(method, 0);
-        answered();
-      },
+      timedOut: () => finish(0),
     });
   }
 
@@ -199,6 +202,11 @@ export class OutgoingCall {
   #finish(method: string, status: number, state: CallState): void {
     this.#note(method, status);
     this.#move(state);
+  }
+
+  #answered(method: string, status: number): void {
+    this.unanswered--;
+    this.#note(method, status);
   }
 
   #note(method: string, status: number): void {

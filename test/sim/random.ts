@@ -54,7 +54,7 @@ class RandomRun {
   readonly #faults: string[] = [];
 
   constructor(seed: number, options: Partial<SimulationOptions>) {
-    const keys = keyModes[seed % keyModes.length]!;
+    const keys = keyModes[(seed >> 2) % keyModes.length]!;
     const sprayer = seed % 3 === 0 ? 'flow-sticky' : 'per-packet';
     const simulation = new Simulation({
       seed,
@@ -62,6 +62,7 @@ class RandomRun {
       peers: 3 + (seed % 3),
       isSettled: seed % 5 !== 0,
       viaNamesSprayer: seed % 7 !== 0,
+      newsMsMax: [50, 200, 1_000, 3_000][seed % 4]!,
       ...keyOptions(keys),
       ...options,
     });
@@ -86,6 +87,7 @@ class RandomRun {
     for (let event = this.#below(5); event > 0; event--) this.#befall();
     clock.run(busyMs + quietMs);
     this.#judge();
+    this.#simulation.settle();
     this.#simulation.network.weather = fairWeather;
     this.#checkSuccessors();
     this.#faults.push(...this.#simulation.faults());
@@ -160,8 +162,14 @@ class RandomRun {
     if (this.#random() < 0.3 && plot !== 'from the application') {
       this.#after(call, () => this.#applicationHangsUp(call), 1_000, 8_000);
     } else {
-      this.#after(call, () => call.bye(), 1_000, 8_000);
+      this.#after(call, () => this.#hangUp(call), 1_000, 8_000);
     }
+  }
+
+  /** When nothing else is under way that would cross it. */
+  #hangUp(call: OutgoingCall): void {
+    if (call.unanswered === 0) call.bye();
+    else this.#after(call, () => this.#hangUp(call), 500, 500);
   }
 
   #applicationHangsUp(call: OutgoingCall): void {
