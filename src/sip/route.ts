@@ -1,5 +1,6 @@
 import { endOfListValue, type SipMessage } from './message.ts';
 import type { HeaderId } from './header-names.ts';
+import { endOfQuotes } from './tag.ts';
 
 /** One value of a Route, Record-Route or Path field, with its place in the message. */
 export interface RouteValue {
@@ -55,7 +56,9 @@ export function routeValues(message: SipMessage, id: HeaderId): RouteValue[] {
 
 /** Reads a Route value; undefined when it holds no URI. */
 export function readRouteUri(value: string): RouteUri | undefined {
-  const open = value.indexOf('<');
+  const name = value.startsWith('"') ? endOfQuotes(value, 0) : 0;
+  if (name < 0) return undefined;
+  const open = value.indexOf('<', name);
   const close = value.indexOf('>', open);
   if (open >= 0 && close < 0) return undefined;
   return readUri(open < 0 ? value : value.slice(open + 1, close));

@@ -14,12 +14,20 @@ const DEL = 127;
  *   empty, no single word or given twice: others might read another one
  */
 export function readTag(value: string): string | null | undefined {
-  let at = endOfAddress(value);
-  if (at < 0) return null;
+  const parameters = endOfAddress(value);
+  if (parameters < 0) return null;
   let tag: string | undefined;
-  while (at < value.length) {
+  // The next quote is looked for once, not for each parameter: many parameters cost no more than few.
+  let quote = value.indexOf('"', parameters);
+  for (let at = parameters; at < value.length;) {
     const start = at + 1;
     at = endOfParameter(value, start);
+    while (quote >= 0 && quote < at) {
+      const behind = endOfQuotes(value, quote);
+      if (behind < 0) return null;
+      if (behind > at) at = endOfParameter(value, behind);
+      quote = value.indexOf('"', behind);
+    }
     const valueStart = endOfTagName(value, start, at);
     if (valueStart < 0) continue;
     const text = trimmed(value.slice(valueStart, at));
@@ -36,14 +44,16 @@ export function tagOf(value: string): string | undefined {
 
 /** Offset of the first `;` of the header's own parameters, or the length; -1 when it is unclear. */
 function endOfAddress(value: string): number {
+  let bracket = value.indexOf('<');
+  let quote = value.indexOf('"');
   let from = 0;
-  for (;;) {
-    const open = value.indexOf('<', from);
-    const quote = value.indexOf('"', from);
-    if (quote < 0 || (open >= 0 && open < quote)) return afterAddress(value, from, open);
+  while (quote >= 0 && (bracket < 0 || quote < bracket)) {
     from = endOfQuotes(value, quote);
     if (from < 0) return -1;
+    if (bracket >= 0 && bracket < from) bracket = value.indexOf('<', from);
+    quote = value.indexOf('"', from);
   }
+  return afterAddress(value, from, bracket);
 }
 
 /** @param from offset behind the quoted display name, or 0 */
@@ -61,8 +71,8 @@ function afterAddress(value: string, from: number, open: number): number {
   return at === value.length || value[at] === ';' ? at : -1;
 }
 
-/** Offset behind the closing quote; -1 when there is none. */
-function endOfQuotes(value: string, quote: number): number {
+/** Offset behind the quote that closes the one at `quote`; -1 when there is none. */
+export function endOfQuotes(value: string, quote: number): number {
   for (let at = quote + 1; at < value.length; at++) {
     if (value[at] === '\\') at++;
     else if (value[at] === '"') return at + 1;
@@ -70,16 +80,10 @@ function endOfQuotes(value: string, quote: number): number {
   return -1;
 }
 
-/** Offset of the `;` that ends the parameter, outside quotes, or the length. */
+/** Offset of the next `;`, or the length. */
 function endOfParameter(value: string, start: number): number {
-  let at = start;
-  for (;;) {
-    const end = value.indexOf(';', at);
-    const quote = value.indexOf('"', at);
-    if (quote < 0 || (end >= 0 && end < quote)) return end < 0 ? value.length : end;
-    at = endOfQuotes(value, quote);
-    if (at < 0) return value.length;
-  }
+  const end = value.indexOf(';', start);
+  return end < 0 ? value.length : end;
 }
 
 /** Offset behind the `=` of a parameter named `tag`, behind its name without one; -1 for others. */

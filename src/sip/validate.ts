@@ -215,6 +215,8 @@ function checkMaxForwards(message: SipMessage): Refusal | undefined {
 
 function checkProxyRequire(message: SipMessage): Refusal | undefined {
   if (message.line(HeaderId.proxyRequire) < 0) return undefined;
+  // RFC 3261 section 8.1.1.9: there it is ignored, since it was decided with the INVITE.
+  if (message.method === 'ACK' || message.method === 'CANCEL') return undefined;
   const tags = message.headers('proxy-require').filter((tag) => tag !== '');
   if (tags.length === 0) return undefined;
   if (!tags.every(isToken)) return bad('proxy-require', 'malformed Proxy-Require');
