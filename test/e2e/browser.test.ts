@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { makeCertificate } from '../support/certificate.ts';
-import { freeTcpPort, freeUdpPort } from '../support/free-port.ts';
+import { freeSipPorts } from '../support/free-port.ts';
 import { startKamailio } from '../support/kamailio.ts';
 import { ringOf, startPeerProcess, type PeerProcess } from '../support/peers.ts';
 import { startSipp } from '../support/sipp-process.ts';
@@ -43,11 +43,7 @@ async function startRig(t: TestContext): Promise<Rig> {
   const processes: PeerProcess[] = [];
   const peers: { udp: string; wss: string }[] = [];
   for (let at = 0; at < 3; at++) {
-    const [wssPort, internal, kamailio] = [
-      await freeTcpPort(),
-      await freeUdpPort(),
-      await freeUdpPort(),
-    ];
+    const [wssPort, internal, kamailio] = (await freeSipPorts(3)) as [number, number, number];
     const peer = await startPeerProcess(t, `peer-${at + 1}`, {
       gossip: { listen: anyPort, seeds: processes.slice(0, 1).map(({ gossip }) => gossip) },
       sip: {

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { freeUdpPort } from '../support/free-port.ts';
+import { freeSipPorts } from '../support/free-port.ts';
 import { ringOf, startPeerProcess, type PeerProcess } from '../support/peers.ts';
 import { startSipp, type SippOutcome, type SippProcess } from '../support/sipp-process.ts';
 import { startDatagramSpray, type Spray } from '../support/spray.ts';
@@ -42,7 +42,7 @@ async function startRig(t: TestContext, applications: readonly number[]): Promis
   const file = join(folder, 'rules.xml');
   await writeFile(file, rules);
   const spray = await startDatagramSpray(t);
-  const internal = await Promise.all(applications.map(freeUdpPort));
+  const internal = await freeSipPorts(applications.length);
   const peers: PeerProcess[] = [];
   const start = async (): Promise<PeerProcess> => {
     const at = peers.length;
@@ -190,7 +190,7 @@ describe(
 
     it('calls of the application, hung up by the other side', async (t) => {
       if (!requireTool('sipp', t)) return;
-      const applications = await Promise.all([1, 2, 3, 4].map(freeUdpPort));
+      const applications = await freeSipPorts(4);
       const rig = await startRig(t, applications);
       // Whatever the friend sends goes to the sprayer, not to the peer that called.
       const friend = await startSipp(t, { scenario: 'friend', args: ['-rsa', rig.spray.address] });

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fingerprintOf, makeCertificate, replaceCertificate } from '../support/certificate.ts';
 import { freeTcpPort } from '../support/free-port.ts';
 import { ringOf, startPeerProcess, type PeerProcess } from '../support/peers.ts';
@@ -12,6 +13,9 @@ import { requireTool } from '../support/tools.ts';
 
 const host = '127.0.0.1';
 const anyPort = { address: host, port: 0 };
+
+/** Pace of calls and looks: files are read again once a minute, and a minute is long at full speed. */
+const beatMs = 200;
 
 describe('Certificates swapped under load', { timeout: 120_000 }, () => {
   it('new connections see the new one, none of the old connections is lost', async (t) => {
@@ -55,7 +59,8 @@ describe('Certificates swapped under load', { timeout: 120_000 }, () => {
     assert.equal(beginnings.length, callers.length);
 
     await replaceCertificate(tls, fresh);
-    for (const address of addresses) while ((await seenAt(address)) !== freshPrint);
+    for (const address of addresses)
+      while ((await seenAt(address)) !== freshPrint) await pause(beatMs);
     const newcomers: TlsCaller[] = [];
     for (let at = 0; at < 3; at++) newcomers.push(await openTlsCaller(t, spray.address));
     for (const { fingerprint, caller } of newcomers) {
@@ -76,7 +81,7 @@ describe('Certificates swapped under load', { timeout: 120_000 }, () => {
   });
 });
 
-/** Call after call on one connection: one at least before it is asked whether all is over, one after. */
+/** Call after call on one connection: one before it is asked whether all is over, and one after. */
 function load(
   { caller }: TlsCaller,
   isOver: () => boolean,
@@ -92,8 +97,9 @@ function load(
   const rest = async (): Promise<number> => {
     await first;
     let calls = 1;
-    for (let wasOver = false; !wasOver; calls++) {
-      wasOver = isOver();
+    for (let isLast = false; !isLast; calls++) {
+      await pause(beatMs);
+      isLast = isOver();
       await one();
     }
     return calls;
