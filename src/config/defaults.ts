@@ -242,6 +242,10 @@ export const transactionLimits = {
   othersRemembered: 131_072,
   /** Peers that keep a note of one assignment: the owner of its default key and successors. */
   noteHolders: 2,
+  /** After a change of ring or rules it takes so long at most until every peer has heard of it. */
+  newsSpreadMs: 10_000,
+  /** Peers that all get notes in that time; in a larger cluster the holders alone do. */
+  newsNotesMax: 32,
   /** Rings that notes are asked for under, beside the present one. */
   pastRingsMax: 4,
   /** A directory that has not answered by then knows nothing. */

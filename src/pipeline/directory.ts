@@ -59,9 +59,8 @@ export class Directory {
     if (known?.instance === instance || view.instances.size < 2) return;
     const isDefault = located.reason === 'fallback' || located.reason === 'round-robin';
     const digest = isDefault ? located.keyDigest : this.#defaultDigest(message);
-    // A peer whose view lags asks where the ring of a while ago points.
     const isSettled = view.unsettledUntilMs <= now();
-    const holders = isSettled ? successorsOn(view.ring, digest) : holdersOf(digest, view, now());
+    const holders = isSettled ? successorsOn(view.ring, digest) : noteHolders(digest, view, now());
     for (const holder of holders) {
       if (holder === names.self || holder === instance) continue;
       ports.note(holder, transaction, assignment);
@@ -207,6 +206,18 @@ function holdersOf(
   }
   holders.delete(self);
   return holders;
+}
+
+/**
+ * Who gets notes after a change. A peer that has not heard of it yet decides by what held before and
+ * asks nobody, so at first all are told; later a peer may still ask where a past ring points.
+ */
+function noteHolders(defaultDigest: string, view: ClusterView, nowMs: number): Iterable<string> {
+  const { timeoutMs, newsSpreadMs, newsNotesMax } = transactionLimits;
+  const changedAtMs = view.unsettledUntilMs - timeoutMs;
+  const isSpreading = nowMs - changedAtMs < newsSpreadMs;
+  if (isSpreading && view.instances.size <= newsNotesMax) return view.instances.keys();
+  return holdersOf(defaultDigest, view, nowMs);
 }
 
 /** Same for retransmissions, different for forked copies of a request (RFC 3261 section 16.6). */

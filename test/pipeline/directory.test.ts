@@ -82,25 +82,52 @@ describe('Notes of a transaction', () => {
     }
   });
 
+  /** To whom the peer a sends notes of a call at this time, with the instance that it chose. */
+  function notedAt(
+    peer: PipelinePeer,
+    nowMs: number,
+  ): { noted: string[]; callId: string; instance: string } {
+    peer.nowMs = nowMs;
+    const callId = `call-${nowMs}`;
+    const instance = peer.route({ callId });
+    return { noted: peer.notes.splice(0).map((note) => note.peer), callId, instance };
+  }
+
   it('are left with the holders of past rings, too, while peers may still decide by those', () => {
     const past = createRing(['e', 'f'].map((name) => ({ name, weight: 1 })));
-    const pastRings = [{ ring: past, untilMs: 5_000 }];
-    const view = clusterView('a', six, { pastRings, unsettledUntilMs: 5_000 });
+    const pastRings = [{ ring: past, untilMs: 50_000 }];
+    const view = clusterView('a', six, { pastRings, unsettledUntilMs: 50_000 });
     const peer = new PipelinePeer('a', view);
     for (const [nowMs, rings] of [
-      [4_999, [view.ring, past]],
-      [5_000, [view.ring]],
+      [49_999, [view.ring, past]],
+      [50_000, [view.ring]],
     ] as const) {
-      peer.nowMs = nowMs;
-      const callId = `call-${nowMs}`;
-      const instance = peer.route({ callId });
+      const { noted, callId, instance } = notedAt(peer, nowMs);
       const holders = new Set(rings.flatMap((ring) => holdersOf(ring, callId)));
-      const noted = peer.notes.splice(0).map((note) => note.peer);
-      assert.deepEqual(
-        noted.toSorted(),
-        [...holders].filter((name) => name !== 'a' && name !== instance).toSorted(),
-      );
+      const expected = [...holders].filter((name) => name !== 'a' && name !== instance);
+      assert.deepEqual(noted.toSorted(), expected.toSorted());
     }
+  });
+
+  it('are left with all peers while news of a change spreads, unless they are too many', () => {
+    const { timeoutMs, newsSpreadMs, newsNotesMax, noteHolders } = transactionLimits;
+    const unsettledUntilMs = 1_000 + timeoutMs;
+    const small = new PipelinePeer('a', clusterView('a', six, { unsettledUntilMs }));
+    const { noted, instance } = notedAt(small, 1_000 + newsSpreadMs - 1);
+    assert.deepEqual(
+      noted,
+      names.filter((name) => name !== 'a' && name !== instance),
+    );
+    assert.ok(notedAt(small, 1_000 + newsSpreadMs).noted.length <= noteHolders);
+    const many = Array.from({ length: newsNotesMax }, (_, number) => `p${number}`);
+    const statuses = Object.fromEntries(
+      many.map((name): [string, InstanceStatus] => [name, 'ready']),
+    );
+    const large = new PipelinePeer(
+      'a',
+      clusterView('a', { a: 'ready', ...statuses }, { unsettledUntilMs }),
+    );
+    assert.ok(notedAt(large, 1_000).noted.length <= noteHolders);
   });
 
   it('are corrected when a successor took the transaction over', () => {
