@@ -124,7 +124,7 @@ export class RecordedPorts implements PipelinePorts {
   readonly notes: { peer: string; transaction: string; assignment: Assignment }[] = [];
   readonly questions: Question[] = [];
   readonly defects: unknown[] = [];
-  readonly unreachable = new Set<string>();
+  readonly unreachable: Set<string> = new Set<string>();
   /** What other peers' directories know; asked one by one, when the test lets answers arrive. */
   directory: (question: Question) => Assignment | undefined = () => undefined;
   targets: readonly SipTarget[] = [];

@@ -14,8 +14,8 @@ import { request, type RequestOptions } from './sip-text.ts';
 /** One peer's pipeline on recorded ports; time stands still unless the test moves it. */
 export class PipelinePeer extends RecordedPorts {
   readonly name: string;
-  readonly counters = new Counters();
-  readonly memory = new TransactionMemory();
+  readonly counters: Counters = new Counters();
+  readonly memory: TransactionMemory = new TransactionMemory();
   readonly pipeline: Pipeline;
   /** What the application here was given. */
   readonly served: Delivered[] = [];
