@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { networkKey, parseAddress } from '../../pipeline/network.ts';
 import type { SipConnection } from './connection.ts';
 import type { TransportContext } from './transport-context.ts';
 
@@ -43,15 +44,22 @@ export class ConnectionTable {
     return true;
   }
 
-  /** The same for one of the places that a source address has. */
+  /**
+   * The same for one of the places that a source has: an IPv4 address, or the /64 that commonly one
+   * site has of IPv6.
+   */
   admitSource(socket: Socket, address: string): boolean {
-    const taken = this.#perSource.get(address) ?? 0;
+    const groups = parseAddress(address);
+    // What the system or a PROXY header gave is an address.
+    if (groups === undefined || this.#context.unlimited.has(groups)) return true;
+    const source = networkKey(groups, groups.length === 2 ? 32 : 64);
+    const taken = this.#perSource.get(source) ?? 0;
     if (taken >= this.#context.connections.perSourceMax) return false;
-    this.#perSource.set(address, taken + 1);
+    this.#perSource.set(source, taken + 1);
     socket.once('close', () => {
-      const left = (this.#perSource.get(address) ?? 1) - 1;
-      if (left === 0) this.#perSource.delete(address);
-      else this.#perSource.set(address, left);
+      const left = (this.#perSource.get(source) ?? 1) - 1;
+      if (left === 0) this.#perSource.delete(source);
+      else this.#perSource.set(source, left);
     });
     return true;
   }

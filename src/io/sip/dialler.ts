@@ -2,6 +2,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { ConnectionTable } from './connection-table.ts';
 import type { SipConnection } from './connection.ts';
+import { numericLookup } from './numeric-lookup.ts';
 import { checkSipServer } from './server-identity.ts';
 import type { StreamListener } from './stream-listener.ts';
 import type { TransportContext } from './transport-context.ts';
@@ -106,7 +107,7 @@ export class Dialler {
     }
     const dial = running === undefined ? this.#dial(key, listener, target, kept) : undefined;
     if (dial === undefined) {
-      counters.count('sip_drops', 'dial-limit');
+      counters.count('sip_dials', 'limit');
       queueMicrotask(waiting.failed);
     } else dial.waiting.push(waiting);
   }
@@ -123,6 +124,9 @@ export class Dialler {
     const tcp = connectTcp({
       host: target.address,
       port: target.port,
+      // Names are resolved before they come here; a name in a client's Via is nothing to look up.
+      lookup: numericLookup,
+      autoSelectFamily: false,
       ...(localAddress === undefined ? {} : { localAddress }),
     });
     if (!this.#table.admit(tcp)) return void tcp.on('error', () => undefined).destroy();

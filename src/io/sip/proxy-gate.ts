@@ -1,5 +1,5 @@
-import { BlockList, isIPv6 } from 'node:net';
 import type { Counters } from '../../pipeline/counters.ts';
+import { NetworkSet, parseAddress } from '../../pipeline/network.ts';
 import type { Handshake } from './handshake.ts';
 import { readProxyHeader, type ProxyHeader } from './proxy-header.ts';
 
@@ -9,7 +9,7 @@ import { readProxyHeader, type ProxyHeader } from './proxy-header.ts';
  * connect past the sprayer could otherwise name any source.
  */
 export class ProxyGate {
-  readonly #sources: BlockList;
+  readonly #sources: NetworkSet;
   readonly #counters: Counters;
   readonly #passed: (handshake: Handshake) => void;
 
@@ -19,14 +19,15 @@ export class ProxyGate {
     counters: Counters,
     passed: (handshake: Handshake) => void,
   ) {
-    this.#sources = blockList(sources);
+    this.#sources = new NetworkSet(sources);
     this.#counters = counters;
     this.#passed = passed;
   }
 
   /** Whether a connection from here is a sprayer's. */
   expects(address: string): boolean {
-    return this.#sources.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+    const groups = parseAddress(address);
+    return groups !== undefined && this.#sources.has(groups);
   }
 
   take(handshake: Handshake): void {
@@ -57,15 +58,4 @@ export class ProxyGate {
     if (bytes.length > header.length) handshake.socket.unshift(bytes.subarray(header.length));
     this.#passed(handshake);
   }
-}
-
-function blockList(sources: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const source of sources) {
-    const [address, prefix] = source.split('/') as [string, string?];
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    if (prefix === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(prefix), family);
-  }
-  return list;
 }

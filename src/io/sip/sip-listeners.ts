@@ -4,6 +4,7 @@ import type { SipConnectionsConfig, SipListenerConfig } from '../../config/confi
 import { sipSocketLimits } from '../../config/defaults.ts';
 import type { Arrival, ListenerNames, SipTransport } from '../../pipeline/arrival.ts';
 import type { Counters } from '../../pipeline/counters.ts';
+import { NetworkSet } from '../../pipeline/network.ts';
 import type { ResponseTarget } from '../../pipeline/return-response.ts';
 import type { SipTarget } from '../../pipeline/sip-target.ts';
 import { ConnectionTable } from './connection-table.ts';
@@ -18,6 +19,8 @@ export interface SipListenersOptions {
   /** The sprayer's `host:port`. */
   readonly publicAddress?: string;
   readonly connections: SipConnectionsConfig;
+  /** Addresses and networks that may have any number of connections, e.g. a sprayer's. */
+  readonly unlimitedSources?: readonly string[];
   readonly receive: (message: Buffer, arrival: Arrival) => void;
   readonly counters: Counters;
   /** Milliseconds that never run backwards. */
@@ -53,7 +56,8 @@ export class SipListeners {
     this.#options = options;
     const { receive, counters, now, log, connections } = options;
     const limits = { ...sipSocketLimits, ...options.limits };
-    this.#context = { receive, counters, now, log, connections, limits };
+    const unlimited = new NetworkSet(options.unlimitedSources ?? []);
+    this.#context = { receive, counters, now, log, connections, unlimited, limits };
     this.#table = new ConnectionTable(this.#context);
     this.#dialler = new Dialler(this.#context, this.#table);
   }

@@ -70,7 +70,9 @@ export class TlsGate {
 
   #secured(socket: TLSSocket): void {
     const { clientCertificates, counters, passed } = this.#options;
-    const handshake = this.#pending.get(endsOf(socket));
+    const ends = endsOf(socket);
+    const handshake = this.#pending.get(ends);
+    this.#pending.delete(ends);
     if (handshake === undefined) {
       counters.count('sip_handshake_failures', 'tls-reset');
       socket.destroy();

@@ -54,8 +54,9 @@ export class UpgradeGate {
       this.#refuse(request.socket, 426, 'upgrade-missing');
     });
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      const isTooLarge = error.code === 'HPE_HEADER_OVERFLOW';
-      this.#refuse(socket, isTooLarge ? 431 : 400, 'upgrade-malformed');
+      const { code = '' } = error;
+      const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
+      this.#refuse(socket, status, code.startsWith('HPE_') ? 'upgrade-malformed' : 'upgrade-reset');
     });
   }
 

@@ -146,6 +146,20 @@ describe('a listener behind a sprayer that writes PROXY headers', () => {
     assert.equal(rig.counters.get('sip_connections_lost', 'source-limit'), 1);
   });
 
+  it('counts the connections of an IPv6 source by its /64', async (t) => {
+    const rig = await bind(t, {}, { connections: { perSourceMax: 1 } });
+    const from = (address: string): string => `PROXY TCP6 ${address} 2001:db8::1 40000 5060\r\n`;
+    for (const address of ['2001:db8:0:1::7', '2001:db8:0:2::7']) {
+      const socket = await tcpClient(t, host, rig.port());
+      socket.write(from(address) + text);
+      assert.equal((await rig.inbox.take()).arrival.address, address);
+    }
+    const third = await tcpClient(t, host, rig.port());
+    third.write(from('2001:db8:0:1::8') + text);
+    await closing(third);
+    assert.equal(rig.counters.get('sip_connections_lost', 'source-limit'), 1);
+  });
+
   it('is a matter of its configuration: without it a header is no SIP', async (t) => {
     const rig = await bind(t, { proxyProtocol: [] });
     const socket = await tcpClient(t, host, rig.port());

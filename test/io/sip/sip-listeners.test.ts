@@ -185,6 +185,13 @@ describe('SipListeners', () => {
     assert.equal(rig.counters.get('sip_dials', 'opened'), 2);
   });
 
+  it('look up no name to answer a client that is gone', async (t) => {
+    const rig = await listening(t, [listener({ transport: 'tcp' })]);
+    rig.answer('t0-1', text, { address: 'localhost', port: rig.port() });
+    await rig.counted('sip_drops', 'flow-lost');
+    assert.equal(rig.counters.get('sip_dials', 'opened'), 0);
+  });
+
   it('hand over the head of what cannot be cut, then end the connection', async (t) => {
     const rig = await listening(t, [listener({ transport: 'tcp' })]);
     const socket = await tcpClient(t, v4, rig.port());

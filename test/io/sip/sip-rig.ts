@@ -56,7 +56,10 @@ export function listener(given: Partial<SipListenerConfig> = {}): SipListenerCon
 
 const connections: SipConnectionsConfig = { idleMs: 660_000, lifetimeMs: 0, perSourceMax: 1_000 };
 
-export type RigOptions = Pick<SipListenersOptions, 'limits' | 'publicAddress'> & {
+export type RigOptions = Pick<
+  SipListenersOptions,
+  'limits' | 'publicAddress' | 'unlimitedSources'
+> & {
   readonly connections?: Partial<SipConnectionsConfig>;
 };
 

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { sipSocketLimits } from '../../../src/config/defaults.ts';
 import { StreamConnection } from '../../../src/io/sip/stream-connection.ts';
 import { Counters } from '../../../src/pipeline/counters.ts';
+import { NetworkSet } from '../../../src/pipeline/network.ts';
 import { request } from '../../support/sip-text.ts';
 import { Inbox, tcpClient, tcpServer } from './sip-rig.ts';
 
@@ -40,6 +41,7 @@ async function connected(t: TestContext, lifetime = 0): Promise<Rig> {
       now: () => clock.nowMs,
       log: { info: () => undefined, warn: () => undefined },
       connections: { idleMs, lifetimeMs: lifetime, perSourceMax: 1 },
+      unlimited: new NetworkSet([]),
       limits: sipSocketLimits,
     },
     receive: (message) => messages.put(message.toString('latin1')),

@@ -245,6 +245,12 @@ export function transportContract(
         const [client] = await known(t, rig);
         await turnedAway(t, rig, address);
         assert.equal(rig.counters.get('sip_connections_lost', 'source-limit'), 1);
+        const other = await bind(t, {
+          connections: { perSourceMax: 1 },
+          unlimitedSources: ['127.0.0.0/8', '::1'],
+        });
+        await known(t, other);
+        await known(t, other);
         const { connectionCount } = rig.listeners;
         client.destroy();
         await until(() => rig.listeners.connectionCount < connectionCount);
@@ -306,10 +312,10 @@ export function transportContract(
           });
         };
         for (let waiting = 0; waiting < 4; waiting++) send(first);
-        assert.equal(rig.counters.get('sip_drops', 'dial-limit'), 1);
+        assert.equal(rig.counters.get('sip_dials', 'limit'), 1);
         send(second);
         send(third);
-        assert.equal(rig.counters.get('sip_drops', 'dial-limit'), 2);
+        assert.equal(rig.counters.get('sip_dials', 'limit'), 2);
         assert.equal(failures, 0);
         await until(() => failures >= 2);
       });
