@@ -13,13 +13,19 @@ export interface Audited {
   readonly disabledAt: (instance: string) => number | undefined;
 }
 
+/** One rule that was broken. */
+export interface AuditFault {
+  readonly callId: string;
+  readonly text: string;
+}
+
 /**
  * Checks every hop against the rules that a proxy owes (RFC 3261 section 16) and against this
  * project's own: a message never at a wrong instance, never more than two links.
  *
- * @returns one text for each fault, with the hop
+ * @returns one for each fault, its text with the hop
  */
-export function audit(audited: Audited): string[] {
+export function audit(audited: Audited): AuditFault[] {
   return new Audit(audited).run();
 }
 
@@ -28,7 +34,7 @@ type Direction = 'inward' | 'outward';
 class Audit {
   readonly #audited: Audited;
   readonly #apps: ReadonlySet<string>;
-  readonly #faults: string[] = [];
+  readonly #faults: AuditFault[] = [];
   /** Requests as their clients sent them, by transaction and method. */
   readonly #sources = new Map<string, SipMessage>();
   readonly #arrivals = new Map<string, number>();
@@ -50,7 +56,7 @@ class Audit {
     this.#apps = new Set([...audited.peers.values()].map(({ appName }) => appName));
   }
 
-  run(): string[] {
+  run(): AuditFault[] {
     for (const hop of this.#audited.hops) {
       if (hop.message === undefined) continue;
       if (hop.message.isRequest) this.#onRequest(hop, hop.message);
@@ -230,12 +236,16 @@ class Audit {
   #countLinks(): void {
     for (const [name, links] of this.#linkRequests) {
       const arrivals = this.#arrivals.get(name) ?? 0;
-      if (links > 2 * arrivals) this.#faults.push(`${links} links for ${arrivals} × ${name}`);
+      if (links > 2 * arrivals) this.#tooManyLinks(name, links, arrivals);
     }
     for (const [name, links] of this.#linkResponses) {
       const sent = this.#responses.get(name) ?? 0;
-      if (links > 2 * sent) this.#faults.push(`${links} links for ${sent} × ${name}`);
+      if (links > 2 * sent) this.#tooManyLinks(name, links, sent);
     }
+  }
+
+  #tooManyLinks(name: string, links: number, messages: number): void {
+    this.#faults.push({ callId: '', text: `${links} links for ${messages} × ${name}` });
   }
 
   #same(hop: Hop, what: string, actual: readonly unknown[], expected: readonly unknown[]): void {
@@ -244,7 +254,7 @@ class Audit {
   }
 
   #fault(hop: Hop, text: string): void {
-    this.#faults.push(`${describeHop(hop)}\n            ${text}`);
+    this.#faults.push({ callId: hop.subject, text: `${describeHop(hop)}\n            ${text}` });
   }
 }
 

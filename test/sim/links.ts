@@ -123,19 +123,26 @@ export class SimulatedLinks {
       if (this.isDirectoryDown) return;
       const found = end.ask(transaction, claim);
       const answer = trace.word('answer', peer, from, transaction);
-      this.#send(answer, () => told(found));
+      // It goes back on the stream of the question, whether its sender is known here or not.
+      this.#carry(answer, () => told(found));
     });
     if (!isSent) clock.after(0, () => told(undefined));
   }
 
   /** @returns false when nothing was sent */
   #send(hop: Hop, arrive: (end: LinkEnd) => void): boolean {
+    const isKnown = this.#known.get(hop.from)?.has(hop.to) === true;
+    if (isKnown) return this.#carry(hop, arrive);
+    hop.fate = 'refused';
+    return false;
+  }
+
+  #carry(hop: Hop, arrive: (end: LinkEnd) => void): boolean {
     const { clock, random } = this.#options;
     const { from, to } = hop;
     const direction = `${from}>${to}`;
     const end = this.#ends.get(to);
-    const isKnown = this.#known.get(from)?.has(to) === true;
-    if (end === undefined || !isKnown || this.#ended.get(end) === 'reset') {
+    if (end === undefined || this.#ended.get(end) === 'reset') {
       hop.fate = 'refused';
       return false;
     }

@@ -113,12 +113,16 @@ export class Simulation {
 
   // --- what befalls the cluster
 
+  /** A peer comes; it is ready when all others have heard of it, so that they have links to it. */
   join(): SimulatedPeer {
     const peer = this.#create();
     this.#membership.join(peer);
     peer.announce('joining');
-    peer.announce('ready');
-    this.#sprayer.targets = [...this.#sprayer.targets, peer];
+    this.clock.after(this.newsMsMax, () => {
+      if (!peer.isRunning) return;
+      peer.announce('ready');
+      this.#sprayer.targets = [...this.#sprayer.targets, peer];
+    });
     return peer;
   }
 
@@ -167,7 +171,8 @@ export class Simulation {
 
   /** Lets all news reach everybody. */
   settle(): void {
-    this.clock.run(this.newsMsMax + 1);
+    // Twice, for a peer that joins has two things to tell.
+    this.clock.run(2 * this.newsMsMax + 1);
   }
 
   #end(name: string): void {
@@ -264,7 +269,7 @@ export class Simulation {
       peers: this.peers,
       endedAt: (instance) => this.#endedAt.get(instance),
       disabledAt: (instance) => this.#disabledAt.get(instance),
-    });
+    }).map(({ callId, text }) => `${text}\n${this.trace.ofCall(callId)}`);
     for (const { name, defects } of this.peers.values()) {
       for (const defect of defects) faults.push(`${name}: ${inspect(defect)}`);
     }

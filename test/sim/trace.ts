@@ -1,5 +1,5 @@
 import type { Envelope } from '../../src/pipeline/envelope.ts';
-import { parseSipMessage, type SipMessage } from '../../src/sip/index.ts';
+import { assignmentKey, parseSipMessage, type SipMessage } from '../../src/sip/index.ts';
 
 /**
  * Where a message travelled: between a user agent and a peer, between two peers, between a peer and
@@ -69,8 +69,12 @@ export class Trace {
 
   /** Readable lines of one call, for a failed test. */
   ofCall(callId: string): string {
+    const transactions = new Set<string>();
+    for (const { message, subject } of this.hops) {
+      if (message !== undefined && subject === callId) transactions.add(assignmentKey(message));
+    }
     return this.hops
-      .filter((hop) => hop.subject === callId)
+      .filter(({ subject }) => subject === callId || transactions.has(subject))
       .map(describeHop)
       .join('\n');
   }
