@@ -149,9 +149,14 @@ function readStrictUri(message: SipMessage, names: SipNames): RouteUri | undefin
   return isOurs ? uri : undefined;
 }
 
-/** Undefined where the text would break the request line that it came to stand in. */
+/**
+ * Undefined where the text would break the request line that it came to stand in. Headers are not
+ * allowed there (RFC 3261 section 19.1.1).
+ */
 function asRequestUri(uri: RouteUri | undefined): string | undefined {
-  return uri === undefined || /[\0-\x20<>"]/.test(uri.uri) ? undefined : uri.uri;
+  if (uri === undefined || /[\0-\x20<>"]/.test(uri.uri)) return undefined;
+  const headers = uri.uri.indexOf('?', uri.uri.lastIndexOf('@') + 1);
+  return headers < 0 ? uri.uri : uri.uri.slice(0, headers);
 }
 
 /** A Route comes from the dialog's Record-Route, or from the Path of a registration. */

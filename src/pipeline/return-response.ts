@@ -3,6 +3,7 @@ import {
   Edits,
   HeaderId,
   isBadResponse,
+  parameterTexts,
   readVia,
   viaParameter,
   type SipMessage,
@@ -179,8 +180,7 @@ function edited({ response, next, removal }: Popped, via?: string): Buffer {
 function renamed(popped: Popped, sentBy: string | undefined): Buffer {
   if (sentBy === undefined) return edited(popped);
   const { next } = popped;
-  const kept = next.parameters
-    .split(';')
+  const kept = parameterTexts(next.parameters)
     .filter((parameter) => !/^\s*(received|rport)\s*(=|$)/i.test(parameter))
     .join(';');
   return edited(popped, `SIP/2.0/${next.transport} ${sentBy}${kept}`);

@@ -1,7 +1,9 @@
 import {
   Edits,
   hash64,
+  hasMagicCookie,
   HeaderId,
+  parameterTexts,
   type RouteValue,
   type SipMessage,
   type Via,
@@ -168,10 +170,21 @@ function path({ message, arrival }: RewriteInput, stamp: Stamp, tools: RewriteTo
  */
 function branchOf(message: SipMessage, via: Via, attempt: number): string {
   const { callId, cseqNumber } = message;
-  const identity = via.branch?.startsWith('z9hG4bK')
+  const identity = hasMagicCookie(via)
     ? `${via.branch}\n${callId}\n${cseqNumber}`
-    : `${via.sentBy}${via.parameters}\n${message.toTag ?? ''}\n${message.fromTag ?? ''}\n${callId}\n${cseqNumber}\n${message.requestUri}`;
+    : identityWithoutCookie(message, via);
   return `z9hG4bKsr${hash64(attempt === 0 ? identity : `${identity}\n${attempt}`)}`;
+}
+
+/**
+ * For clients of RFC 2543. An INVITE, its CANCEL and the ACK to its failure must agree, and of these
+ * the ACK alone has a To tag; in other methods the tag tells apart the dialogs of one forked INVITE.
+ */
+function identityWithoutCookie(message: SipMessage, via: Via): string {
+  const { method, callId, cseqNumber, fromTag = '', toTag = '', requestUri } = message;
+  const isOfInvite = method === 'INVITE' || method === 'ACK' || method === 'CANCEL';
+  const parts = [via.sentBy + via.parameters, isOfInvite ? '' : toTag, fromTag, callId];
+  return [...parts, cseqNumber, requestUri].join('\n');
 }
 
 function editRouting(edits: Edits, message: SipMessage, recognised: Recognised): void {
@@ -249,8 +262,7 @@ export function noteSource(edits: Edits, via: Via, arrival: Arrival): void {
 }
 
 function noted(parameters: string, arrival: Arrival): string {
-  const kept = parameters
-    .split(';')
+  const kept = parameterTexts(parameters)
     .filter((parameter) => !/^\s*received\s*(=|$)/i.test(parameter))
     .map((parameter) =>
       /^\s*rport\s*=?\s*$/i.test(parameter) ? `rport=${arrival.port}` : parameter,

@@ -48,4 +48,4 @@ export {
   type SipUri,
 } from './uri.ts';
 export { isAnswerable, isBadResponse, validateRequest, type Refusal } from './validate.ts';
-export { readVia, viaParameter, type Via } from './via.ts';
+export { parameterTexts, readVia, viaParameter, type Via } from './via.ts';

@@ -93,6 +93,19 @@ function hasEmptyParameter(parameters: string): boolean {
   return false;
 }
 
+/** The parameters as written, split at each `;` outside of quotes; the first text is what stands before. */
+export function parameterTexts(parameters: string): string[] {
+  if (!parameters.includes('"')) return parameters.split(';');
+  const visible = withoutQuoted(parameters);
+  const texts: string[] = [];
+  let start = 0;
+  for (const text of visible.split(';')) {
+    texts.push(parameters.slice(start, start + text.length));
+    start += text.length + 1;
+  }
+  return texts;
+}
+
 /** The text, as long as before, with nothing in its quoted strings; one that is left open stays. */
 function withoutQuoted(text: string): string {
   let result = '';

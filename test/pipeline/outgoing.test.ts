@@ -392,6 +392,14 @@ describe('a response', () => {
     assert.equal(peer.respond(Buffer.from(spaced, 'latin1')), undefined);
   });
 
+  it('leaves quoted text in the Via of its client whole', () => {
+    const peer = new Peer('a');
+    const via =
+      'SIP/2.0/UDP 198.51.100.7:5070;branch=z9hG4bKq;note="a;received=1";received=1.2.3.4';
+    const message = peer.inbound({ via: [via] }, arrivalOf());
+    assert.match(message.headers('via')[1]!, /;note="a;received=1";received=198\.51\.100\.7$/);
+  });
+
   it('for an address of IPv6 in brackets goes there', () => {
     const peer = new Peer('a');
     peer.depart({ ...fromApplication, via: ['SIP/2.0/UDP [2001:db8::1]:5080;branch=z9hG4bK6'] });
@@ -402,6 +410,26 @@ describe('a response', () => {
       .replace('received=10.0.0.1', 'received=[2001:db8::9]');
     peer.respond(Buffer.from(text, 'latin1'));
     assert.equal(peer.ports.answered[1]?.target.address, '2001:db8::9');
+  });
+});
+
+describe('a client of RFC 2543', () => {
+  const via = ['SIP/2.0/UDP 198.51.100.7:5070;branch=1'];
+  const branchOf = (options: RequestOptions): string | undefined =>
+    new Peer('a').inbound({ via, ...options }, arrivalOf()).topVia?.branch;
+
+  it('has one branch for INVITE, CANCEL and the ACK to its failure', () => {
+    const invite = branchOf({});
+    assert.equal(branchOf({ method: 'CANCEL' }), invite);
+    assert.equal(branchOf({ method: 'ACK', toTag: 't' }), invite);
+  });
+
+  it('has another one for another transaction', () => {
+    const invite = branchOf({});
+    assert.notEqual(branchOf({ cseq: 2 }), invite);
+    assert.notEqual(branchOf({ uri: 'sip:other@example.com' }), invite);
+    const info = { method: 'INFO', cseq: 7 };
+    assert.notEqual(branchOf({ ...info, toTag: 'one' }), branchOf({ ...info, toTag: 'two' }));
   });
 });
 
