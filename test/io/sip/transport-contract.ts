@@ -240,8 +240,7 @@ export function transportContract(
       });
 
       it('bounds the connections of one source', async (t) => {
-        const rig = await bind(t, { connections: { perSourceMax: 2 } });
-        await known(t, rig);
+        const rig = await bind(t, { connections: { perSourceMax: 1 } });
         const [client] = await known(t, rig);
         await turnedAway(t, rig, address);
         assert.equal(rig.counters.get('sip_connections_lost', 'source-limit'), 1);
