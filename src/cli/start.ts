@@ -63,13 +63,8 @@ function asJson(peer: RunningPeer): string {
 
 function asText({ addresses }: RunningPeer): string {
   const { name, sip, http, admin, gossip, link } = addresses;
-  const parts = Object.entries({
-    'sip udp': sip.udp,
-    'sip tcp': sip.tcp,
-    http,
-    admin,
-    gossip,
-    link,
-  }).filter((part): part is [string, string] => part[1] !== undefined);
+  const listeners = Object.entries(sip).map(([transport, where]) => [`sip ${transport}`, where]);
+  const others = Object.entries({ http, admin, gossip, link });
+  const parts = [...listeners, ...others].filter(([, where]) => where !== undefined);
   return `sailring ${name} ready ${parts.map(([what, where]) => `${what} ${where}`).join(' ')}`;
 }
