@@ -45,8 +45,8 @@ class Audit {
   readonly #bytes = new Map<string, string>();
   /** Instance that has a call. */
   readonly #homes = new Map<string, string>();
-  /** Instance that a transaction came to last. */
-  readonly #reached = new Map<string, string>();
+  /** Instances that the requests of a transaction came to: its ACK may belong to each of them. */
+  readonly #reached = new Set<string>();
   readonly #linkRequests = new Map<string, number>();
   readonly #responses = new Map<string, number>();
   readonly #linkResponses = new Map<string, number>();
@@ -153,9 +153,9 @@ class Audit {
     if (envelope !== undefined && envelope.instance !== instance) {
       this.#fault(hop, `meant for ${envelope.instance}`);
     }
-    const transaction = `${message.callId} ${message.cseqNumber}`;
-    const isAnswerOf = message.method === 'ACK' && this.#reached.get(transaction) === instance;
-    if (message.method !== 'ACK') this.#reached.set(transaction, instance);
+    const transaction = `${message.callId} ${message.cseqNumber} ${instance}`;
+    const isAnswerOf = message.method === 'ACK' && this.#reached.has(transaction);
+    if (message.method !== 'ACK') this.#reached.add(transaction);
     const home = this.#homes.get(message.callId);
     if (home === undefined) {
       this.#homes.set(message.callId, instance);

@@ -38,6 +38,8 @@ export class SimulatedLinks {
   readonly #known = new Map<string, ReadonlySet<string>>();
   /** When the last frame of a direction arrives: later ones never overtake it. */
   readonly #arrivals = new Map<string, number>();
+  /** Directions that are down although both ends live. */
+  readonly #cut = new Set<string>();
   /** A fault on purpose: notes are lost and questions never answered. */
   isDirectoryDown = false;
 
@@ -52,6 +54,11 @@ export class SimulatedLinks {
   end(name: string, ending: Ending): void {
     const end = this.#ends.get(name);
     if (end !== undefined) this.#ended.set(end, ending);
+  }
+
+  /** Two peers lose sight of each other, while all others see both. */
+  cut(peer: string, other: string): void {
+    this.#cut.add(`${peer}>${other}`).add(`${other}>${peer}`);
   }
 
   /** Replaces the list of living members that a peer knows; links to others are closed. */
@@ -142,7 +149,8 @@ export class SimulatedLinks {
     const { from, to } = hop;
     const direction = `${from}>${to}`;
     const end = this.#ends.get(to);
-    if (end === undefined || this.#ended.get(end) === 'reset') {
+    const isDown = this.#cut.has(direction) || end === undefined;
+    if (isDown || this.#ended.get(end) === 'reset') {
       hop.fate = 'refused';
       return false;
     }

@@ -302,7 +302,7 @@ class CellRun {
       }
       return call;
     }
-    throw new Error('no call met the owner');
+    throw new Error(`no call met the owner\n${this.#simulation.faults()[0] ?? ''}`);
   }
 
   #call(

@@ -161,6 +161,11 @@ export class Simulation {
     this.#membership.end(name, 'dead', noticedMs);
   }
 
+  /** The link between two peers is down, while both live and nobody counts them dead. */
+  cut(peer: string, other: string): void {
+    this.#links.cut(peer, other);
+  }
+
   /** Each peer gets the rules at a time of its own. */
   replaceRules(rules: Rules | undefined): void {
     this.#rules = rules;
