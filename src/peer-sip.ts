@@ -71,6 +71,7 @@ export class SipSide {
       listeners: sip.listeners,
       ...(sip.publicAddress === undefined ? {} : { publicAddress: sip.publicAddress }),
       connections: sip.connections,
+      unlimitedSources: sip.protection.allow,
       receive: (message, arrival) => this.#receive(message, arrival),
       counters,
       now,

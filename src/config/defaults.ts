@@ -591,7 +591,7 @@ export const sipSocketLimits = {
   /** When the peer stops, connections get so long to end in good order. */
   stopGraceMs: 250,
   /** How often TLS files are looked at for changes. */
-  certificateRefreshMs: 60_000,
+  certificateRefreshMs: 5_000,
   /** How often connections are looked through for the times of idleness, age and partial messages. */
   sweepIntervalMs: 5_000,
   /** Time for dialling a client or an upstream application. */
