@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
@@ -8,6 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { stop } from '../support/cluster.ts';
 import { freeTcpPort, freeUdpPort } from '../support/free-port.ts';
 import { startPeers } from '../support/peers.ts';
+import { listens } from '../support/sipp-process.ts';
 import { runSipp } from '../support/sipp.ts';
 import { requireTool } from '../support/tools.ts';
 
@@ -23,25 +23,9 @@ async function startUas(t: TestContext, transport: 'udp' | 'tcp'): Promise<numbe
     },
   );
   t.after(() => stop(child));
-  if (transport === 'udp') await answersOptions(port);
+  if (transport === 'udp') await listens(port);
   else await accepts(port);
   return port;
-}
-
-/** The scenario answers an OPTIONS outside a call, too, as soon as it listens. */
-async function answersOptions(port: number): Promise<void> {
-  for (;;) {
-    const socket = createSocket('udp4');
-    socket.connect(port, '127.0.0.1');
-    await once(socket, 'connect');
-    socket.send('\r\n\r\n');
-    const refused = await Promise.race([
-      once(socket, 'error').then(() => true),
-      new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 50)),
-    ]);
-    socket.close();
-    if (!refused) return;
-  }
 }
 
 async function accepts(port: number): Promise<void> {

@@ -16,7 +16,7 @@ children=1
 disable_tcp=yes
 auto_aliases=no
 log_stderror=yes
-debug=1
+debug=0
 listen=udp:127.0.0.1:${port}
 
 loadmodule "tm.so"
