@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { request } from '../support/sip-text.ts';
 import { seededRandom } from '../support/gossip-network.ts';
+import type { OutgoingCall } from './call.ts';
 import { Clock } from './clock.ts';
 import { Network, type Weather } from './network.ts';
 import { runRandom } from './random.ts';
@@ -134,10 +135,11 @@ describe('a simulation', () => {
     const { clock, trace } = simulation;
     const invitesOnLinks = (): Hop[] =>
       trace.hops.filter(({ leg, message }) => leg === 'link' && message?.method === 'INVITE');
-    let call = simulation.phone().call({ uri: 'sip:answer@example.com' });
-    for (call.start(); !clock.runUntil(() => invitesOnLinks().length > 0, 5); call.start()) {
+    let call: OutgoingCall;
+    do {
       call = simulation.phone().call({ uri: 'sip:answer@example.com' });
-    }
+      call.start();
+    } while (!clock.runUntil(() => invitesOnLinks().length > 0, 5));
     const [underWay] = invitesOnLinks() as [Hop];
     simulation.kill(underWay.to, 'process', 5_000);
     clock.run(5_000);
