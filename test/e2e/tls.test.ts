@@ -14,7 +14,7 @@ import { requireTool } from '../support/tools.ts';
 const host = '127.0.0.1';
 const anyPort = { address: host, port: 0 };
 
-/** Pace of calls and looks: files are read again once a minute, and a minute is long at full speed. */
+/** Pace of calls and looks: the peers look at their files every few seconds, long at full speed. */
 const beatMs = 200;
 
 describe('Certificates swapped under load', { timeout: 120_000 }, () => {
