@@ -48,7 +48,10 @@ for (const keys of keyModes) {
       simulation.clock.run(2_000);
       call.bye();
       simulation.clock.run(40_000);
-      assert.deepEqual(simulation.faults(), []);
+      assert.deepEqual(call.statuses('INFO'), [200, 200, 200, 200, 200]);
+      assert.deepEqual(call.statuses('BYE'), [200]);
+      const instances = simulation.deliveries(call.callId).map((delivery) => delivery.instance);
+      assert.deepEqual(new Set(instances), new Set([instance]));
     });
 
     it('is cancelled there', () => {
