@@ -90,7 +90,10 @@ class Peer implements RunningPeer {
   #gossip: GossipAgent | undefined;
   #addresses: PeerAddresses | undefined;
   #endDrain: (() => void) | undefined;
-  #metOthers: (() => void) | undefined;
+  /** Looks whether what this peer waits for while it joins has come. */
+  #joining: (() => void) | undefined;
+  /** Living peers that tell where their links are. */
+  #peers: readonly LinkPeer[] = [];
 
   constructor(config: Config, log: Logger) {
     this.#config = config;
@@ -130,20 +133,28 @@ class Peer implements RunningPeer {
 
   /**
    * Waits for another member where there are seeds, so that nothing is served by a ring of one that
-   * is about to change; for ever where the peer must not serve alone.
+   * is about to change; for ever where the peer must not serve alone. Then for the links to all of
+   * them: without one, a call of theirs that comes here would go to a successor.
    */
   async #joined(): Promise<void> {
     const { seeds, allowAlone } = this.#config.gossip;
     if (allowAlone && seeds.length === 0) return;
-    const met = new Promise<void>((resolve) => {
-      this.#metOthers = resolve;
-    });
+    const isMet = (): boolean => this.#peers.length > 0;
+    const isLinked = (): boolean =>
+      isMet() && this.#peers.every(({ name }) => this.#links.isUp(name));
     this.#membersChanged(this.#gossip?.members() ?? []);
-    const signal = AbortSignal.timeout(peerLimits.joinWaitMs);
-    const waited = new Promise<void>((resolve) =>
-      signal.addEventListener('abort', () => resolve()),
-    );
-    await (allowAlone ? Promise.race([met, waited]) : met);
+    if (!allowAlone) await this.#until(isMet);
+    await Promise.race([this.#until(isLinked), passed(peerLimits.joinWaitMs)]);
+  }
+
+  /** Resolves when it holds; looked at whenever members or links change. */
+  #until(holds: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#joining = () => {
+        if (holds()) resolve();
+      };
+      this.#joining();
+    });
   }
 
   async drain(): Promise<void> {
@@ -204,6 +215,7 @@ class Peer implements RunningPeer {
       counters: this.#counters,
       log: this.#log,
       onPeerFailed: (peer) => this.#gossip?.probeSoon(peer),
+      onPeerUp: () => this.#joining?.(),
     });
   }
 
@@ -306,8 +318,9 @@ class Peer implements RunningPeer {
       if (announced === undefined) continue;
       peers.push({ name: member.name, epoch: announced.epoch, address: announced.link });
     }
+    this.#peers = peers;
     this.#links.setPeers(peers);
-    if (peers.length > 0) this.#metOthers?.();
+    this.#joining?.();
   }
 
   async #listenForHttp(): Promise<string | undefined> {
@@ -393,4 +406,9 @@ class Peer implements RunningPeer {
       link: formatHostPort(this.#links.address, this.#links.port),
     };
   }
+}
+
+function passed(ms: number): Promise<void> {
+  const signal = AbortSignal.timeout(ms);
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
 }

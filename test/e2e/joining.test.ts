@@ -5,11 +5,14 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { metric, stop } from '../support/cluster.ts';
 import { freeTcpPort, freeUdpPort } from '../support/free-port.ts';
+import { startPeerProcess } from '../support/peers.ts';
+import { openUdpCaller } from '../support/sip-caller.ts';
 import { request } from '../support/sip-text.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -73,4 +76,65 @@ describe('a peer that waits for others', { timeout: 60_000 }, () => {
     assert.deepEqual(await gone, [0, null]);
     assert.equal(said, '');
   });
+
+  it('is not ready before its links are up, so that no call of another peer is turned away', async (t) => {
+    const [linkPort, adminPort] = [await freeTcpPort(), await freeTcpPort()];
+    const cable = await heldRelay(t, linkPort);
+    const application = { kind: 'embedded', module: 'demo' };
+    const first = await startPeerProcess(t, 'first', {
+      link: { listen: { address, port: linkPort }, advertise: cable.address },
+      application,
+    });
+    const admin = `http://${address}:${adminPort}`;
+    let isReady = false;
+    const second = startPeerProcess(t, 'second', {
+      gossip: { listen: { address, port: 0 }, seeds: [first.gossip] },
+      admin: { listen: { address, port: adminPort } },
+      application,
+    }).then((peer) => {
+      isReady = true;
+      return peer;
+    });
+    await untilAlive(admin);
+    while ((await livingOf(admin)) < 2);
+    assert.equal(isReady, false);
+    cable.release();
+
+    const { sip } = await second;
+    const caller = await openUdpCaller(t);
+    const instances = new Set<string>();
+    for (let at = 0; at < 20; at++) {
+      instances.add((await caller.call(`user-${at}`, sip.udp)).instance);
+    }
+    assert.deepEqual([...instances].sort(), ['first', 'second']);
+    assert.equal(await metric(admin, 'sailring_link_sip_drops_total', 'not_up'), 0);
+  });
 });
+
+async function livingOf(admin: string): Promise<number> {
+  const status = (await (await fetch(`${admin}/status`)).json()) as {
+    members: readonly { state: string }[];
+  };
+  return status.members.filter(({ state }) => state === 'alive').length;
+}
+
+/** A TCP relay to a port that takes connections and passes nothing on until it is told to. */
+async function heldRelay(
+  t: TestContext,
+  port: number,
+): Promise<{ address: string; release: () => void }> {
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const server = createServer((near) => {
+    const far = connect(port, address);
+    t.after(() => near.destroy());
+    t.after(() => far.destroy());
+    near.on('error', () => far.destroy());
+    far.on('error', () => near.destroy());
+    void released.then(() => near.pipe(far).pipe(near));
+  });
+  t.after(() => server.close());
+  server.listen(0, address);
+  await once(server, 'listening');
+  return { address: `${address}:${(server.address() as AddressInfo).port}`, release };
+}

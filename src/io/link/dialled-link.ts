@@ -95,7 +95,9 @@ export class DialledLink {
       {
         up: () => {
           this.#failures = 0;
-          this.#context.log.info({ peer: this.#peer.name }, 'link is up');
+          const { log, onPeerUp } = this.#context;
+          log.info({ peer: this.#peer.name }, 'link is up');
+          if (this.#connection === connection) onPeerUp?.(this.#peer.name);
         },
         goodbye: () => {
           this.leaving();

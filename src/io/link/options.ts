@@ -43,6 +43,8 @@ export interface LinkOptions {
   readonly log: LinkLog;
   /** A peer's link broke or could not be made: a reason to probe the peer at once. */
   readonly onPeerFailed?: (peer: string) => void;
+  /** The link to a peer takes work from now on. */
+  readonly onPeerUp?: (peer: string) => void;
   /** Default `linkLimits` and `transactionLimits`. */
   readonly limits?: Partial<LinkLimits>;
 }
