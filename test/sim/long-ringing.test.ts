@@ -9,7 +9,23 @@ const ringingMs = 150_000;
 
 const changes: readonly (readonly [name: string, change: (simulation: Simulation) => void])[] = [
   ['nothing changes', () => undefined],
-  ['two peers join', (simulation) => [simulation.join(), simulation.join()]],
+  [
+    'two peers join',
+    (simulation) => {
+      simulation.join();
+      simulation.join();
+    },
+  ],
+  [
+    'six peers join one after another',
+    (simulation) => {
+      for (let joined = 0; joined < 6; joined++) {
+        simulation.join();
+        simulation.clock.run(5_000);
+      }
+    },
+  ],
+  ['four of five peers are replaced', replaceFour],
   ['one peer drains', (simulation) => simulation.drain('p1')],
   [
     'a peer joins and one leaves',
@@ -19,6 +35,17 @@ const changes: readonly (readonly [name: string, change: (simulation: Simulation
     },
   ],
 ];
+
+/** As an operator upgrades a cluster: drain, leave, come again. */
+function replaceFour(simulation: Simulation): void {
+  for (let number = 1; number <= 4; number++) {
+    simulation.drain(`p${number}`);
+    simulation.clock.run(5_000);
+    simulation.leave(`p${number}`);
+    simulation.join();
+    simulation.clock.run(5_000);
+  }
+}
 
 function ringingCalls(simulation: Simulation): OutgoingCall[] {
   return Array.from({ length: 40 }, (_, index) => {
@@ -41,12 +68,12 @@ function cancelLate(keys: KeyMode, change: (simulation: Simulation) => void): st
   assert.ok(calls.every(({ state }) => state === 'ringing'));
   change(simulation);
   simulation.clock.run(ringingMs);
-  const lost = calls.filter(
+  const living = calls.filter(
     ({ callId }) => simulation.endedAt(simulation.homeOf(callId) ?? '') === undefined,
   );
-  for (const call of lost) call.cancel();
+  for (const call of living) call.cancel();
   simulation.clock.run(40_000);
-  const faults = lost
+  const faults = living
     .filter((call) => call.statuses('CANCEL').join() !== '200')
     .map(({ callId }) => simulation.trace.ofCall(callId));
   return [...faults, ...simulation.faults()];
