@@ -2,7 +2,7 @@ import { pipelineLimits } from '../config/defaults.ts';
 import { assignmentKey, type Assignment, type Refusal } from '../sip/index.ts';
 import { addressedInstance } from './addressed.ts';
 import { followsAnother } from './classify.ts';
-import type { RoutedRequest } from './deliver.ts';
+import { transactionOf, type RoutedRequest } from './deliver.ts';
 import type { Directory } from './directory.ts';
 import type { PendingKey } from './key.ts';
 import { locateHeir, locateInTurn, locateKey, locateKnown, type Located } from './locate.ts';
@@ -46,8 +46,18 @@ export class Assigner {
   }
 
   assign(request: RewriteInput): void {
-    const transaction = assignmentKey(request.message);
+    const transaction = this.#transactionOf(request);
     this.#assign({ request, transaction, numbersAwaited: 0, isAsked: false });
+  }
+
+  /** An ACK bears a To tag, but the branch of its INVITE when that has failed (RFC 3261 section 17.1.1.3). */
+  #transactionOf(request: RewriteInput): string {
+    const { message, sender } = request;
+    if (message.method === 'ACK' && sender !== undefined) {
+      const ofInvite = assignmentKey(message, message.topVia?.branch);
+      if (this.#directory.recall(ofInvite) !== undefined) return ofInvite;
+    }
+    return transactionOf(request);
   }
 
   #assign(underway: Underway): void {

@@ -37,13 +37,22 @@ export function deliver(
   }
   // What left its stamped instance is known by its transaction alone.
   const isStamped = located.reason === 'stamp' && !followsAnother(request.message);
-  const moved = isStamped ? { ...request, transaction: assignmentKey(request.message) } : request;
+  const moved = isStamped ? { ...request, transaction: transactionOf(request) } : request;
   return successorsOf(located, options.view()).some((successor) => {
     options.counters.count('sip_failovers', located.reason);
     const isTaken = deliverTo(successor, moved, options);
     if (isTaken && moved.transaction !== '') took(moved, successor);
     return isTaken;
   });
+}
+
+/**
+ * The {@link assignmentKey} of a request. What an application sends on, e.g. to another room, is the
+ * request that it was given in all but its branch, which the application's CANCEL shares.
+ */
+export function transactionOf({ message, sender }: RewriteInput): string {
+  const isSentOn = sender !== undefined && message.toTag === undefined;
+  return assignmentKey(message, isSentOn ? message.topVia?.branch : '');
 }
 
 function deliverTo(name: string, request: RoutedRequest, options: PipelineOptions): boolean {

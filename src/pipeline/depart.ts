@@ -26,15 +26,13 @@ export function depart(
   }
   if (sender === undefined) return recognised;
   const hop = nextHopOf(request);
-  const place =
-    hop === undefined ? undefined : staysInside(hop.hostPort, options.names, options.view());
-  if (place === undefined) {
+  if (hop === undefined || !staysInside(hop.hostPort, options.names, options.view())) {
     sendOut(request, options, refuse);
     return undefined;
   }
-  // Between two applications of the cluster both sides bear the stamp of the one that was called.
-  const isBackwards = place === 'application' || recognised.stamp?.beroute === sender;
-  return isBackwards ? { ...recognised, stamp: undefined } : recognised;
+  const { lastStamp } = recognised;
+  // Its own stamp says who sends, not who receives.
+  return { ...recognised, stamp: lastStamp?.beroute === sender ? undefined : lastStamp };
 }
 
 function isFlowOf(

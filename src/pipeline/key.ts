@@ -25,7 +25,8 @@ export function digestOf(key: string): string {
   return sha256Of16(key);
 }
 
-function defaultKey(fromTag: string, callId: string): string {
+/** What a SIP request has in place of a key that no rule gives. */
+export function defaultKey(fromTag: string, callId: string): string {
   return `${fromTag}\n${callId}`;
 }
 

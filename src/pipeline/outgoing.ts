@@ -8,7 +8,7 @@ import {
 } from '../sip/index.ts';
 import type { ListenerNames, SipNames, SipTransport } from './arrival.ts';
 import { dialogTokenOf, type FlowToken } from './flow-token.ts';
-import { digestOf } from './key.ts';
+import { defaultKey, digestOf } from './key.ts';
 import type { PipelineOptions } from './ports.ts';
 import { rewriteOutgoing, schemeOf, type RewriteInput } from './rewrite.ts';
 import type { SipDestination, SipTarget } from './sip-target.ts';
@@ -158,7 +158,8 @@ function destinationOf(uri: RouteUri | undefined): SipDestination | undefined {
  * of the dialog's own, so that the calls of a dead instance spread over all others.
  */
 function stampOf({ message, recognised, sender }: OutgoingRequest): Stamp {
-  const bekey = recognised.stamp?.bekey ?? digestOf(`${message.fromTag ?? ''}\n${message.callId}`);
+  const bekey =
+    recognised.stamp?.bekey ?? digestOf(defaultKey(message.fromTag ?? '', message.callId));
   return { bekey, beroute: sender ?? recognised.stamp?.beroute ?? '' };
 }
 

@@ -70,12 +70,12 @@ export class Pipeline {
       this.#options,
       this.#refuseOutgoing,
     );
-    if (inside !== undefined) this.#route({ message, arrival, recognised: inside });
+    if (inside !== undefined) this.#route({ message, arrival, recognised: inside, sender });
   }
 
   /** The stamp before all else: it needs neither rules nor memory. */
   #route(request: RewriteInput): void {
-    const { message, arrival, recognised } = request;
+    const { message, arrival, recognised, sender } = request;
     const view = this.#options.view();
     const { stamp } = recognised;
     const located = stamp && locateStamped(stamp, view);
@@ -84,6 +84,7 @@ export class Pipeline {
         message,
         arrival,
         recognised,
+        sender,
         located,
         transaction: '',
         known: undefined,

@@ -15,6 +15,8 @@ import { stampText, type Stamp, type Stamper } from './stamp.ts';
 export interface Recognised {
   /** Valid stamp of a Route or of the Request-URI that a strict router made of it. */
   readonly stamp: Stamp | undefined;
+  /** The valid stamp of the last Route of ours, which is the receiver's where both ends are in the cluster. */
+  readonly lastStamp: Stamp | undefined;
   /** A stamp was there but not signed by us for this dialog. */
   readonly isForged: boolean;
   /** The client's flow that one of our Routes names. */
@@ -33,6 +35,7 @@ export interface Recognised {
 
 const nothing: Recognised = {
   stamp: undefined,
+  lastStamp: undefined,
   isForged: false,
   flow: undefined,
   isFlowForged: false,
@@ -91,6 +94,7 @@ class OwnUris {
   readonly #message: SipMessage;
   readonly #stamper: Stamper;
   #stamp: Stamp | undefined;
+  #lastStamp: Stamp | undefined;
   #isForged = false;
   #flow: FlowToken | undefined;
   #isFlowForged = false;
@@ -110,18 +114,21 @@ class OwnUris {
     if (besig !== undefined || beroute !== undefined) {
       const stamp = { bekey: uri.bekey ?? '', beroute: beroute ?? '' };
       const isSigned = verify(this.#stamper, stamp, this.#message.callId, besig ?? '');
-      if (isSigned) this.#stamp ??= stamp;
-      else if (namesUs) this.#isForged = true;
+      if (isSigned) {
+        this.#stamp ??= stamp;
+        this.#lastStamp = stamp;
+      } else if (namesUs) this.#isForged = true;
       isOurs ||= isSigned;
     }
     if (isOurs && user !== '') this.#takeToken(user);
     return isOurs;
   }
 
-  result(): Pick<Recognised, 'stamp' | 'isForged' | 'flow' | 'isFlowForged'> {
+  result(): Pick<Recognised, 'stamp' | 'lastStamp' | 'isForged' | 'flow' | 'isFlowForged'> {
     const stamp = this.#stamp;
     return {
       stamp,
+      lastStamp: this.#lastStamp,
       isForged: stamp === undefined && this.#isForged,
       flow: this.#flow,
       isFlowForged: this.#flow === undefined && this.#isFlowForged,

@@ -46,15 +46,18 @@ export function createsDialog(message: SipMessage): boolean {
  * @param sender the face that the request's sender knows
  * @param receiver the face towards its receiver; undefined: the same one
  * @param parameters the stamp, signed
+ * @param senderParameters the same of the sender's face, where that leads elsewhere
  */
 export function recordRoute(
   sender: Face | undefined,
   receiver: Face | undefined,
   parameters: string,
+  senderParameters: string = parameters,
 ): string {
   const inner =
     receiver === undefined ? '' : `Record-Route: ${routeValue(receiver, parameters)}\r\n`;
-  const outer = sender === undefined ? '' : `Record-Route: ${routeValue(sender, parameters)}\r\n`;
+  const outer =
+    sender === undefined ? '' : `Record-Route: ${routeValue(sender, senderParameters)}\r\n`;
   return inner + outer;
 }
 

@@ -10,6 +10,7 @@ import {
 } from '../sip/index.ts';
 import type { Arrival, SipNames, SipTransport } from './arrival.ts';
 import { dialogToken, pathToken } from './flow-token.ts';
+import { defaultKey, digestOf } from './key.ts';
 import { createsDialog, recordRoute, routeValue, type Face } from './record-route.ts';
 import type { Readdress } from './readdress.ts';
 import type { Recognised } from './recognise.ts';
@@ -24,6 +25,8 @@ export interface RewriteInput {
   readonly message: SipMessage;
   readonly arrival: Arrival;
   readonly recognised: Recognised;
+  /** Instance whose application sent it; undefined: it came from outside. */
+  readonly sender?: string | undefined;
   /** The Route that named an instance which serves no more. */
   readonly readdress?: Readdress;
 }
@@ -47,8 +50,18 @@ export function rewriteRequest(
   tools: RewriteTools,
 ): Buffer {
   const { sipTransport: transport, sipInternal: sentBy } = instance;
-  const wayBack = routeBack(input, stamp, instance, tools);
-  return rewrite(input, stamp, { transport, sentBy, attempt: 0 }, wayBack, tools);
+  const home = homeStamp(input) ?? stamp;
+  const wayBack = routeBack(input, stamp, home, instance, tools);
+  return rewrite(input, home, { transport, sentBy, attempt: 0 }, wayBack, tools);
+}
+
+/**
+ * What leads back to the application that sent a request to another one: the responses when its peer
+ * is gone, and the requests of the one that is called.
+ */
+function homeStamp({ message, sender }: RewriteInput): Stamp | undefined {
+  if (sender === undefined) return undefined;
+  return { bekey: digestOf(defaultKey(message.fromTag ?? '', message.callId)), beroute: sender };
 }
 
 /** The hop that a request of the application takes out of the cluster. */
@@ -119,20 +132,29 @@ function signedDialog(stamp: Stamp, { callId }: SipMessage, { stamper }: Rewrite
 function routeBack(
   input: RewriteInput,
   stamp: Stamp,
+  home: Stamp,
   instance: InstanceView,
   tools: RewriteTools,
 ): string {
   const { message } = input;
   if (message.method === 'REGISTER') return path(input, stamp, tools);
   if (!createsDialog(message)) return '';
+  const inner = innerFace(instance);
   const signed = signedDialog(stamp, message, tools);
-  return recordRoute(outerFace(input, tools), innerFace(instance), signed);
+  // A single value has to lead to the instance; of two, the one towards an application leads to that.
+  const isOneStamp = inner === undefined || home === stamp;
+  const signedHome = isOneStamp ? signed : signedDialog(home, message, tools);
+  return recordRoute(outerFace(input, tools), inner, signed, signedHome);
 }
 
 /** Our face towards the client; on a stream it names the connection, which alone leads back to it. */
-function outerFace({ message, arrival }: RewriteInput, { names, stamper }: RewriteTools): Face {
+function outerFace(
+  { message, arrival, sender }: RewriteInput,
+  { names, stamper }: RewriteTools,
+): Face {
   const { transport, listener } = arrival;
-  const user = transport === 'UDP' ? '' : dialogToken(names.self, arrival, message.callId, stamper);
+  const isReachable = transport === 'UDP' || sender !== undefined;
+  const user = isReachable ? '' : dialogToken(names.self, arrival, message.callId, stamper);
   return { scheme: schemeOf(message), user, address: listener.advertised, transport };
 }
 
@@ -149,14 +171,19 @@ export function schemeOf({ text, uriStart }: SipMessage): 'sip' | 'sips' {
 }
 
 /** The Path of a registration. It names the flow where no other way leads to the client (RFC 5626). */
-function path({ message, arrival }: RewriteInput, stamp: Stamp, tools: RewriteTools): string {
+function path(
+  { message, arrival, sender }: RewriteInput,
+  stamp: Stamp,
+  tools: RewriteTools,
+): string {
   const { names, stamper } = tools;
   const supported = message.headers('supported').map((tag) => tag.toLowerCase());
   if (!supported.includes('path')) return '';
   const signed = signedStamp(stamp, stamper.sign('path', stampText(stamp)));
   const { transport, listener } = arrival;
   const isOutbound = supported.includes('outbound');
-  const user = transport === 'UDP' && !isOutbound ? '' : pathToken(names.self, arrival, stamper);
+  const isReachable = sender !== undefined || (transport === 'UDP' && !isOutbound);
+  const user = isReachable ? '' : pathToken(names.self, arrival, stamper);
   // RFC 5626 section 5.1: only the first hop of a client vouches for its flow.
   const isFirstHop = message.headers('via').length === 1;
   const outbound = isOutbound && isFirstHop ? 'ob;' : '';

@@ -30,19 +30,21 @@ function sentByAt(host: string, message: SipMessage): string {
   return via?.host === host ? `${host}:${via.port ?? 5060}` : '';
 }
 
-/** Whether a request's next hop is the cluster itself or one of its applications: it does not leave. */
+/**
+ * Whether a request's next hop is the cluster itself or an application that is or was in it: the
+ * request does not leave.
+ */
 export function staysInside(
   hostPort: string,
   names: SipNames,
-  view: ClusterView,
-): 'cluster' | 'application' | undefined {
-  const lower = hostPort.toLowerCase();
-  if (view.applications.has(withPort(lower))) return 'application';
-  return isOwn(names, lower) ? 'cluster' : undefined;
+  { applications, departed }: ClusterView,
+): boolean {
+  const address = withPort(hostPort);
+  return applications.has(address) || departed.has(address) || isOwn(names, hostPort);
 }
 
 /** `host:port` as instances announce it. */
-export function withPort(hostPort: string): string {
+function withPort(hostPort: string): string {
   const parsed = splitHostPort(hostPort);
   if (parsed === undefined) return hostPort;
   return `${parsed.host.toLowerCase()}:${parsed.port ?? 5060}`;

@@ -19,11 +19,13 @@ export interface MemoryLimits {
 /**
  * Name of a transaction that an INVITE, its CANCEL, its ACK and all retransmissions share, whatever
  * branch they bear: Call-ID, From tag and CSeq number. Begins with `i` for those of an INVITE.
+ *
+ * @param branch tells it from others of the same request that takes its way more than once
  */
-export function assignmentKey(message: SipMessage): string {
+export function assignmentKey(message: SipMessage, branch = ''): string {
   const { method, callId, fromTag, cseqNumber } = message;
   const isInvite = method === 'INVITE' || method === 'ACK' || method === 'CANCEL';
-  return `${isInvite ? 'i' : 'n'}${hash64(`${callId}\n${fromTag ?? ''}\n${cseqNumber}`)}`;
+  return `${isInvite ? 'i' : 'n'}${hash64(`${callId}\n${fromTag ?? ''}\n${cseqNumber}${branch}`)}`;
 }
 
 /**
