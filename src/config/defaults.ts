@@ -506,7 +506,7 @@ export const linkLimits = {
   /** The same for notes to a directory, which are the first to be dropped. */
   laneQueueNoteBytesMax: 262_144,
   /** Directories that one question may go to. */
-  questionsPerAskMax: 16,
+  questionsPerAskMax: 32,
   /** Longest texts that a frame may hold. */
   transactionCharactersMax: 32,
   keyDigestCharactersMax: 32,

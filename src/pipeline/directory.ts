@@ -100,7 +100,7 @@ export class Directory {
    */
   ask(inquiry: Inquiry, decided: (known: Assignment | undefined) => void): void {
     const { transaction, defaultDigest, claim, message } = inquiry;
-    const { counters, memory, now } = this.#options;
+    const { counters, memory, now, ports } = this.#options;
     const view = this.#options.view();
     if (this.#held >= transactionLimits.asksMax) {
       counters.count('sip_directory', 'too-many-asks');
@@ -110,18 +110,41 @@ export class Directory {
     // A peer that is the place of the claim itself answers others from its memory meanwhile.
     if (claim !== undefined && first === view.self) memory.set(transaction, claim, now());
     const holders = holdersOf(defaultDigest, view, now());
-    if (holders.size === 0) return decided(undefined);
+    const others = claim === undefined ? this.#others(holders) : [];
+    if (holders.size + others.length === 0) return decided(undefined);
     const waiting: Waiting = { identities: [identityOf(message)], followers: [] };
     this.#waiting.set(transaction, waiting);
     this.#held++;
-    this.#askEach(inquiry, first, holders, (known) => {
+    const settle = (known: Assignment | undefined): void => {
       if (this.#waiting.get(transaction) !== waiting) return;
       this.#waiting.delete(transaction);
       this.#held -= 1 + waiting.followers.length;
       counters.count('sip_directory', known === undefined ? 'unknown' : 'known');
       decided(known);
       for (const follower of waiting.followers) follower();
+    };
+    this.#askEach(inquiry, first, holders, (known) => {
+      if (known !== undefined || others.length === 0) return settle(known);
+      ports.ask(
+        others.map((peer) => ({ peer, transaction, claim: undefined })),
+        settle,
+      );
     });
+  }
+
+  /**
+   * Peers to ask when the holders of a CANCEL or ACK know nothing. A call may ring for minutes while
+   * the ring changes again and again, but the instance that it rings at always knows it.
+   */
+  #others(asked: ReadonlySet<string>): readonly string[] {
+    const { now } = this.#options;
+    const { self, instances, unsettledUntilMs } = this.#options.view();
+    const { timeoutMs, inviteTimeoutMs, newsNotesMax } = transactionLimits;
+    const hasChanged =
+      unsettledUntilMs > 0 && now() < unsettledUntilMs - timeoutMs + inviteTimeoutMs;
+    if (!hasChanged) return [];
+    const others = [...instances.keys()].filter((name) => name !== self && !asked.has(name));
+    return others.slice(0, newsNotesMax);
   }
 
   /**
@@ -140,6 +163,7 @@ export class Directory {
       .filter((peer) => !claimedAt || peer !== first)
       .map((peer) => ({ peer, transaction, claim: undefined }));
     let open = Number(claimedAt) + Number(others.length > 0);
+    if (open === 0) return decided(undefined);
     const answered = (known: Assignment | undefined): void => {
       open--;
       if (known !== undefined || open === 0) decided(known);
