@@ -18,9 +18,9 @@ export function depart(
   refuse: Refuse,
 ): Recognised | undefined {
   const { arrival, recognised, sender } = request;
-  const { flow } = recognised;
-  const isForClient = flow !== undefined && (flow.isPath || sender !== undefined);
-  if (isForClient && !isFlowOf(flow, arrival, options)) {
+  const { flow, isFlowOnward } = recognised;
+  const isForOther = flow?.isPath === true || isFlowOnward || sender !== undefined;
+  if (flow !== undefined && isForOther && !isFlowOf(flow, arrival, options)) {
     sendToFlow(request, flow, options, refuse);
     return undefined;
   }

@@ -10,7 +10,7 @@ import type { ListenerNames, SipNames, SipTransport } from './arrival.ts';
 import { dialogTokenOf, type FlowToken } from './flow-token.ts';
 import { defaultKey, digestOf } from './key.ts';
 import type { PipelineOptions } from './ports.ts';
-import { rewriteOutgoing, schemeOf, type RewriteInput } from './rewrite.ts';
+import { isForSips, rewriteOutgoing, schemeOf, type RewriteInput } from './rewrite.ts';
 import type { SipDestination, SipTarget } from './sip-target.ts';
 import type { Stamp } from './stamp.ts';
 import type { InstanceView } from './view.ts';
@@ -49,9 +49,14 @@ export function sendToFlow(
   // A connection leads back by itself; what the Via names matters to a datagram's receiver alone.
   const address = listener?.advertised ?? names.publicAddress;
   const sentBy = options.viaNamesSprayer ? address : (listener?.own ?? address);
+  // A server outside reaches the client by what it holds already; only an application is known otherwise.
+  const isOutside = request.sender === undefined;
+  const user = isOutside
+    ? token.text
+    : dialogTokenOf(token, request.message.callId, options.stamper);
   const face = {
-    scheme: schemeOf(request.message),
-    user: dialogTokenOf(token, request.message.callId, options.stamper),
+    scheme: schemeOf(request),
+    user,
     address,
     transport,
   };
@@ -72,7 +77,7 @@ export function sendToFlow(
 
 /** Sends a request of the application to where its Route or Request-URI points (RFC 3263). */
 export function sendOut(request: OutgoingRequest, options: PipelineOptions, refuse: Refuse): void {
-  const destination = destinationOf(nextHopOf(request));
+  const destination = destinationOf(request);
   if (destination === undefined) return refuse(request, notRoutable);
   const { branch } = request.message.topVia ?? {};
   // The same for all of a transaction: its CANCEL and its ACK have the branch of the INVITE.
@@ -105,7 +110,7 @@ function sendToFirst(
     {
       transport,
       sentBy: options.viaNamesSprayer ? advertised : own,
-      face: { scheme: schemeOf(request.message), user: '', address: advertised, transport },
+      face: { scheme: schemeOf(request), user: '', address: advertised, transport },
       attempt,
     },
     options,
@@ -138,14 +143,16 @@ export function nextHopOf({
 }
 
 /** @returns undefined for a URI that names no host of SIP */
-function destinationOf(uri: RouteUri | undefined): SipDestination | undefined {
+function destinationOf(request: OutgoingRequest): SipDestination | undefined {
+  const uri = nextHopOf(request);
   if (uri === undefined || (uri.scheme !== 'sip' && uri.scheme !== 'sips')) return undefined;
   const parsed = splitHostPort(uri.hostPort);
   if (parsed === undefined) return undefined;
   const transport = uriParameter(uri.parameters, 'transport')?.toUpperCase();
   const maddr = uriParameter(uri.parameters, 'maddr');
   return {
-    scheme: uri.scheme,
+    // RFC 3261 section 16.6 step 7: to a SIPS resource every hop is secured, whatever its Route says.
+    scheme: isForSips(request) ? 'sips' : uri.scheme,
     host: (maddr ?? parsed.host).replace(/^\[|\]$/g, ''),
     port: parsed.port === undefined ? undefined : Number(parsed.port),
     transport:

@@ -19,8 +19,10 @@ export interface Recognised {
   readonly lastStamp: Stamp | undefined;
   /** A stamp was there but not signed by us for this dialog. */
   readonly isForged: boolean;
-  /** The client's flow that one of our Routes names. */
+  /** The client's flow that our Routes name, the last one of several. */
   readonly flow: FlowToken | undefined;
+  /** It stands behind another Route of ours: it is not the sender's own flow but that of the other end. */
+  readonly isFlowOnward: boolean;
   /** A flow token was there that we did not sign. */
   readonly isFlowForged: boolean;
   /** Route values to remove: our own at the top, and the one that became the Request-URI. */
@@ -38,6 +40,7 @@ const nothing: Recognised = {
   lastStamp: undefined,
   isForged: false,
   flow: undefined,
+  isFlowOnward: false,
   isFlowForged: false,
   removed: [],
   nextRoute: undefined,
@@ -97,6 +100,7 @@ class OwnUris {
   #lastStamp: Stamp | undefined;
   #isForged = false;
   #flow: FlowToken | undefined;
+  #isFlowOnward = false;
   #isFlowForged = false;
 
   constructor(message: SipMessage, stamper: Stamper) {
@@ -110,6 +114,7 @@ class OwnUris {
    */
   take(uri: RouteUri, namesUs: boolean): boolean {
     const { user, besig, beroute } = uri;
+    const isFirst = this.#stamp === undefined;
     let isOurs = namesUs;
     if (besig !== undefined || beroute !== undefined) {
       const stamp = { bekey: uri.bekey ?? '', beroute: beroute ?? '' };
@@ -120,25 +125,35 @@ class OwnUris {
       } else if (namesUs) this.#isForged = true;
       isOurs ||= isSigned;
     }
-    if (isOurs && user !== '') this.#takeToken(user);
+    if (isOurs && user !== '') this.#takeToken(user, isFirst);
     return isOurs;
   }
 
-  result(): Pick<Recognised, 'stamp' | 'lastStamp' | 'isForged' | 'flow' | 'isFlowForged'> {
+  result(): Pick<
+    Recognised,
+    'stamp' | 'lastStamp' | 'isForged' | 'flow' | 'isFlowOnward' | 'isFlowForged'
+  > {
     const stamp = this.#stamp;
     return {
       stamp,
       lastStamp: this.#lastStamp,
       isForged: stamp === undefined && this.#isForged,
       flow: this.#flow,
+      isFlowOnward: this.#isFlowOnward,
       isFlowForged: this.#flow === undefined && this.#isFlowForged,
     };
   }
 
-  #takeToken(user: string): void {
+  /** @param isFirst no Route above it is ours: a client's own request bears its own flow there */
+  #takeToken(user: string, isFirst: boolean): void {
     const token = readFlowToken(user, this.#message.callId, this.#stamper);
+    if (token === undefined) return;
     if (token === 'forged') this.#isFlowForged = true;
-    else this.#flow ??= token;
+    else if (isFirst) this.#flow ??= token;
+    else if (token.text !== this.#flow?.text) {
+      this.#flow = token;
+      this.#isFlowOnward = true;
+    }
   }
 }
 

@@ -148,14 +148,12 @@ function routeBack(
 }
 
 /** Our face towards the client; on a stream it names the connection, which alone leads back to it. */
-function outerFace(
-  { message, arrival, sender }: RewriteInput,
-  { names, stamper }: RewriteTools,
-): Face {
+function outerFace(input: RewriteInput, { names, stamper }: RewriteTools): Face {
+  const { message, arrival, sender } = input;
   const { transport, listener } = arrival;
   const isReachable = transport === 'UDP' || sender !== undefined;
   const user = isReachable ? '' : dialogToken(names.self, arrival, message.callId, stamper);
-  return { scheme: schemeOf(message), user, address: listener.advertised, transport };
+  return { scheme: schemeOf(input), user, address: listener.advertised, transport };
 }
 
 /** The address of the peer beside an upstream application; an embedded one needs none. */
@@ -165,17 +163,26 @@ function innerFace(instance: InstanceView): Face | undefined {
   return { scheme: 'sip', user: '', address, transport };
 }
 
-/** RFC 3261 section 16.6 step 4: a request for a SIPS URI is recorded with one. */
-export function schemeOf({ text, uriStart }: SipMessage): 'sip' | 'sips' {
-  return text.slice(uriStart, uriStart + 5).toLowerCase() === 'sips:' ? 'sips' : 'sip';
+/** RFC 3261 section 16.6 step 4: a request for a SIPS URI, or with such a Route, is recorded with one. */
+export function schemeOf(request: Pick<RewriteInput, 'message' | 'recognised'>): 'sip' | 'sips' {
+  return isForSips(request) || request.recognised.nextRoute?.scheme === 'sips' ? 'sips' : 'sip';
+}
+
+/** Whether a request's resource is one of SIPS, however it is routed to it. */
+export function isForSips({
+  message,
+  recognised,
+}: Pick<RewriteInput, 'message' | 'recognised'>): boolean {
+  const { text, uriStart } = message;
+  // Ahead of a strict router the Request-URI stands in the last Route.
+  const resource = recognised.appendedRoute ?? recognised.requestUri;
+  const scheme = resource?.slice(0, 5) ?? text.slice(uriStart, uriStart + 5);
+  return scheme.toLowerCase() === 'sips:';
 }
 
 /** The Path of a registration. It names the flow where no other way leads to the client (RFC 5626). */
-function path(
-  { message, arrival, sender }: RewriteInput,
-  stamp: Stamp,
-  tools: RewriteTools,
-): string {
+function path(input: RewriteInput, stamp: Stamp, tools: RewriteTools): string {
+  const { message, arrival, sender } = input;
   const { names, stamper } = tools;
   const supported = message.headers('supported').map((tag) => tag.toLowerCase());
   if (!supported.includes('path')) return '';
@@ -187,7 +194,7 @@ function path(
   // RFC 5626 section 5.1: only the first hop of a client vouches for its flow.
   const isFirstHop = message.headers('via').length === 1;
   const outbound = isOutbound && isFirstHop ? 'ob;' : '';
-  const face = { scheme: schemeOf(message), user, address: listener.advertised, transport };
+  const face = { scheme: schemeOf(input), user, address: listener.advertised, transport };
   return `Path: ${routeValue(face, `${outbound}${signed}`)}\r\n`;
 }
 

@@ -236,6 +236,25 @@ describe('a request of the application', () => {
     );
   });
 
+  it('to a SIPS resource leaves by TLS alone and is recorded so, whatever its Route says', () => {
+    const peer = new Peer('a');
+    const schemes: string[] = [];
+    peer.ports.resolve = ({ scheme }, _seed, found): void => {
+      schemes.push(scheme);
+      found([remote]);
+    };
+    const route = (uri: string): string[] => [`Route: <${uri}>`];
+    const secure = { ...fromApplication, uri: 'sips:carol@203.0.113.9' };
+    peer.depart({ ...secure, extra: route('sip:198.51.100.1;lr') });
+    assert.match(peer.sent.headers('record-route')[0]!, /^<sips:/);
+    peer.depart({ ...secure, extra: route('sip:198.51.100.1') });
+    peer.depart({ ...fromApplication, extra: route('sips:198.51.100.1;lr') });
+    assert.match(peer.sent.headers('record-route')[0]!, /^<sips:/);
+    peer.depart({ ...fromApplication, extra: route('sip:198.51.100.1;lr') });
+    assert.match(peer.sent.headers('record-route')[0]!, /^<sip:/);
+    assert.deepEqual(schemes, ['sips', 'sips', 'sips', 'sip']);
+  });
+
   it('stays inside when it is for the cluster or for another application', () => {
     const peer = new Peer('a');
     const cluster = peer.depart({ ...fromApplication, uri: 'sip:conf@sip.example.net' });

@@ -5,7 +5,7 @@ import type { Envelope } from '../../src/pipeline/envelope.ts';
 import { KeyDeriver } from '../../src/pipeline/key.ts';
 import type { PipelineOptions, PipelinePorts, Question } from '../../src/pipeline/ports.ts';
 import type { ResponseTarget } from '../../src/pipeline/return-response.ts';
-import type { SipTarget } from '../../src/pipeline/sip-target.ts';
+import type { SipDestination, SipTarget } from '../../src/pipeline/sip-target.ts';
 import { Stamper } from '../../src/pipeline/stamp.ts';
 import type { ClusterView, InstanceStatus, InstanceView } from '../../src/pipeline/view.ts';
 import { createRing } from '../../src/ring/index.ts';
@@ -166,7 +166,7 @@ export class RecordedPorts implements PipelinePorts {
   }
 
   resolve(
-    _destination: unknown,
+    _destination: SipDestination,
     _seed: string,
     found: (targets: readonly SipTarget[]) => void,
   ): void {
