@@ -59,9 +59,9 @@ export class Directory {
     if (known?.instance === instance || view.instances.size < 2) return;
     const isDefault = located.reason === 'fallback' || located.reason === 'round-robin';
     const digest = isDefault ? located.keyDigest : this.#defaultDigest(message);
-    const isSettled = view.unsettledUntilMs <= now();
-    const holders = isSettled ? successorsOn(view.ring, digest) : noteHolders(digest, view, now());
-    for (const holder of holders) {
+    // Another peer may still reach the instance that this one could not.
+    const isMoved = located.instance !== instance;
+    for (const holder of noteHolders(digest, view, now(), isMoved)) {
       if (holder === names.self || holder === instance) continue;
       ports.note(holder, transaction, assignment);
     }
@@ -233,14 +233,22 @@ function holdersOf(
 }
 
 /**
- * Who gets notes after a change. A peer that has not heard of it yet decides by what held before and
- * asks nobody, so at first all are told; later a peer may still ask where a past ring points.
+ * Who gets notes. A peer that would decide differently and asks nobody has to be told: all, while
+ * news of a change spreads, and when the request went to another instance than it belonged to. Later
+ * a peer may still ask where a past ring points.
  */
-function noteHolders(defaultDigest: string, view: ClusterView, nowMs: number): Iterable<string> {
+function noteHolders(
+  defaultDigest: string,
+  view: ClusterView,
+  nowMs: number,
+  isMoved: boolean,
+): Iterable<string> {
   const { timeoutMs, newsSpreadMs, newsNotesMax } = transactionLimits;
-  const changedAtMs = view.unsettledUntilMs - timeoutMs;
-  const isSpreading = nowMs - changedAtMs < newsSpreadMs;
-  if (isSpreading && view.instances.size <= newsNotesMax) return view.instances.keys();
+  const { ring, instances, unsettledUntilMs } = view;
+  const isSpreading = nowMs - (unsettledUntilMs - timeoutMs) < newsSpreadMs;
+  const concernsAll = isMoved || (unsettledUntilMs > nowMs && isSpreading);
+  if (concernsAll && instances.size <= newsNotesMax) return instances.keys();
+  if (unsettledUntilMs <= nowMs) return successorsOn(ring, defaultDigest);
   return holdersOf(defaultDigest, view, nowMs);
 }
 

@@ -82,6 +82,35 @@ describe('Notes of a transaction', () => {
     }
   });
 
+  it('go to all when the request could not go where it belonged, for others may reach that still', () => {
+    const peers = withRules(cluster());
+    const call = farCall('a', 'b');
+    peers['a']!.unreachable.add('b');
+    const served = peers['a']!.route(call);
+    assert.notEqual(served, 'b');
+    const told = names.filter((name) => name !== 'a' && name !== served);
+    assert.deepEqual(peers['a']!.notes.map(({ peer }) => peer).toSorted(), told.toSorted());
+    assert.equal(peers['c']!.route(call), served);
+  });
+
+  it('are asked for everywhere when a call rang on while the ring changed, and only then', () => {
+    for (const [changedAtMs, everybody] of [
+      [0, false],
+      [100_000, true],
+    ] as const) {
+      const unsettledUntilMs = changedAtMs === 0 ? 0 : changedAtMs + transactionLimits.timeoutMs;
+      const view = clusterView('a', six, { unsettledUntilMs });
+      const peer = new PipelinePeer('a', view);
+      peer.nowMs = 290_000;
+      peer.hear({ method: 'CANCEL', callId: 'long' });
+      peer.letAnswersArrive();
+      peer.letAnswersArrive();
+      const asked = new Set(peer.questions.map((question) => question.peer));
+      const holders = holdersOf(view.ring, 'long').filter((name) => name !== 'a');
+      assert.equal(asked.size, everybody ? names.length - 1 : holders.length);
+    }
+  });
+
   /** To whom the peer a sends notes of a call at this time, with the instance that it chose. */
   function notedAt(
     peer: PipelinePeer,
