@@ -588,6 +588,8 @@ export const sipSocketLimits = {
   /** Head of the HTTP request that makes a WebSocket. */
   upgradeHeadBytesMax: 16_384,
   upgradeHeaderCountMax: 64,
+  /** A connection whose far side sends nothing more is written to again after this time, to see whether it is there. */
+  halfCloseProbeMs: 200,
   /** When the peer stops, connections get so long to end in good order. */
   stopGraceMs: 250,
   /** How often TLS files are looked at for changes. */

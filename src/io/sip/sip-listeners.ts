@@ -103,6 +103,13 @@ export class SipListeners {
       connection.send(message);
       return;
     }
+    const redial = (): void => this.#redial(flow, target);
+    if (connection?.answerLast(message, redial) !== true) redial();
+  }
+
+  /** RFC 3261 section 18.2.2: dials the sender of a request whose connection is lost. */
+  #redial(flow: string, { message, address, port }: ResponseTarget): void {
+    const { counters } = this.#context;
     const listener = this.#streams.get(flow.slice(0, flow.indexOf('-')));
     if (listener === undefined) return counters.count('sip_drops', 'unknown-flow');
     const { transport } = listener.names;

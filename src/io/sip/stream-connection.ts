@@ -14,18 +14,34 @@ export interface StreamConnectionOptions {
   readonly closed: () => void;
 }
 
+/** Answers a ping; between messages it is nothing (RFC 3261 section 7.5). */
 const pong = Buffer.from('\r\n');
+const A = 65;
+const S = 83;
+const slash = 47;
+const space = 32;
+/** First digit of the lowest final status. */
+const two = 50;
 
 /** A lone CRLF, which some clients send to keep a connection alive, begins no message. */
 const lineBreakBytes = 2;
 
-/** One TCP or TLS connection: cuts messages, answers keep-alives, bounds what waits. */
+/**
+ * One TCP or TLS connection: cuts messages, answers keep-alives, bounds what waits. A far side that
+ * ended its own direction while its requests wait still gets their answers. It may as well have
+ * closed altogether, which shows only when something is written: line breaks are, from time to time.
+ */
 export class StreamConnection implements SipConnection {
   readonly #options: StreamConnectionOptions;
   readonly #framer = new StreamFramer();
   readonly #age: ConnectionAge;
   /** When the message that is not complete yet began. */
   #partialSinceMs: number | undefined;
+  /** Requests that no final response has gone to; those that are never answered stay counted. */
+  #unanswered = 0;
+  /** The far side sends nothing more and waits for answers. */
+  #isHalfClosed = false;
+  #probeTimer: NodeJS.Timeout | undefined;
   /** Our side has ended; the next sweep does not wait for the other side any more. */
   #isEnding = false;
 
@@ -36,19 +52,33 @@ export class StreamConnection implements SipConnection {
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('error', () => context.counters.count('sip_connections_lost', 'error'));
-    socket.on('close', closed);
+    socket.on('close', () => {
+      clearTimeout(this.#probeTimer);
+      closed();
+    });
+    socket.allowHalfOpen = true;
+    socket.on('end', () => this.#farEnded());
     socket.resume();
   }
 
   get isOpen(): boolean {
     const { socket } = this.#options;
-    return !this.#isEnding && !socket.destroyed && socket.writable;
+    return !this.#isHalfClosed && !this.#isEnding && !socket.destroyed && socket.writable;
   }
 
   send(message: Buffer): boolean {
-    if (!this.#write(message)) return false;
-    this.#age.message();
+    if (!this.isOpen || !this.#write(message)) return false;
+    this.#sent(message);
     return true;
+  }
+
+  answerLast(message: Buffer, lost: () => void): boolean {
+    if (!this.#isHalfClosed || this.#isEnding) return false;
+    const isWritten = this.#write(message, (error) => {
+      if (error) lost();
+    });
+    if (isWritten) this.#sent(message);
+    return isWritten;
   }
 
   sweep(nowMs: number): void {
@@ -64,7 +94,10 @@ export class StreamConnection implements SipConnection {
       return;
     }
     const overdue = this.#age.overdue(nowMs);
-    if (overdue === undefined) return;
+    if (overdue === undefined) {
+      if (this.#isHalfClosed) this.#write(pong);
+      return;
+    }
     context.counters.count('sip_connections_lost', overdue);
     this.end();
   }
@@ -74,15 +107,32 @@ export class StreamConnection implements SipConnection {
     this.#options.socket.end();
   }
 
-  #write(bytes: Buffer): boolean {
+  #farEnded(): void {
+    if (this.#isEnding) return;
+    if (this.#unanswered === 0) return this.end();
+    this.#isHalfClosed = true;
+    // The first one is answered by a reset where nobody listens any more, the second finds that out.
+    this.#write(pong);
+    const { halfCloseProbeMs } = this.#options.context.limits;
+    this.#probeTimer = setTimeout(() => this.#write(pong), halfCloseProbeMs);
+    this.#probeTimer.unref();
+  }
+
+  #sent(message: Buffer): void {
+    this.#age.message();
+    if (this.#unanswered > 0 && isFinalResponse(message)) this.#unanswered--;
+    if (this.#isHalfClosed && this.#unanswered === 0) this.end();
+  }
+
+  #write(bytes: Buffer, written?: (error: Error | null | undefined) => void): boolean {
     const { socket, context } = this.#options;
-    if (!this.isOpen) return false;
+    if (this.#isEnding || socket.destroyed || !socket.writable) return false;
     if (socket.writableLength + bytes.length > context.limits.connectionBacklogBytesMax) {
       context.counters.count('sip_connections_lost', 'slow-reader');
       socket.destroy();
       return false;
     }
-    socket.write(bytes);
+    socket.write(bytes, written);
     return true;
   }
 
@@ -102,6 +152,7 @@ export class StreamConnection implements SipConnection {
       case 'message':
         context.counters.count('sip_received', transport);
         this.#age.message();
+        if (awaitsAnswer(frame.bytes)) this.#unanswered++;
         return receive(frame.bytes);
       case 'ping':
         context.counters.count('sip_received', 'keep-alive');
@@ -114,4 +165,19 @@ export class StreamConnection implements SipConnection {
         this.end();
     }
   }
+}
+
+/** `SIP/2.0 2..` and above. */
+function isFinalResponse(message: Buffer): boolean {
+  return isResponse(message) && message[8]! >= two;
+}
+
+function isResponse(message: Buffer): boolean {
+  return message[0] === S && message[3] === slash;
+}
+
+/** A request other than ACK. */
+function awaitsAnswer(message: Buffer): boolean {
+  const isAck = message[0] === A && message[3] === space;
+  return !isAck && !isResponse(message);
 }

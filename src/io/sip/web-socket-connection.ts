@@ -58,6 +58,11 @@ export class WebSocketConnection implements SipConnection {
     return true;
   }
 
+  /** Who says goodbye on a WebSocket takes nothing more (RFC 6455 section 5.5.1). */
+  answerLast(): boolean {
+    return false;
+  }
+
   sweep(nowMs: number): void {
     const { socket, context } = this.#options;
     const { limits, counters } = context;
