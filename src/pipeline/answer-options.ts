@@ -6,13 +6,13 @@ import type { InstanceStatus } from './view.ts';
 
 /**
  * What the peer itself says to an OPTIONS that asks for nobody behind it: whether a sprayer should
- * send it more (RFC 3261 section 11.2).
+ * send it more (RFC 3261 section 11.2). An application beside it is served as long as the peer runs.
  *
  * @param status of this peer; undefined while the cluster does not know it
  * @returns undefined when the request is for somebody else
  */
 export function answerOptions(
-  { message, recognised }: RewriteInput,
+  { message, recognised, sender }: RewriteInput,
   names: SipNames,
   status: InstanceStatus | undefined,
 ): Refusal | undefined {
@@ -24,7 +24,8 @@ export function answerOptions(
   const text = requestUri ?? message.text.slice(message.uriStart, message.uriEnd);
   const uri = text.includes('@') ? undefined : readUri(text);
   if (uri === undefined || !isOwn(names, uri.hostPort)) return undefined;
-  if (status === 'ready') return { status: 200, reason: 'OK', cause: 'options' };
+  if (status === 'ready' || sender !== undefined)
+    return { status: 200, reason: 'OK', cause: 'options' };
   return {
     status: 503,
     reason: 'Service Unavailable',

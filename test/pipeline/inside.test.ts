@@ -124,6 +124,20 @@ describe('a call between two applications of the cluster', () => {
   }
 });
 
+describe('an application that asks its peer for its state', () => {
+  it('is told that it is served while the peer drains; only the outside is to go elsewhere', () => {
+    const view = clusterView('a', { ...three, a: 'draining' });
+    const peer = peerNamed('a', view);
+    const via = ['SIP/2.0/UDP 10.0.0.1:5080;branch=z9hG4bKo'];
+    peer.hear({ method: 'OPTIONS', uri: 'sip:10.0.0.1:5090', via }, inner('a'));
+    peer.hear({ method: 'OPTIONS', uri: 'sip:sip.example.net' });
+    assert.deepEqual(
+      peer.answered.map(({ message }) => message.status),
+      [200, 503],
+    );
+  });
+});
+
 describe('a request that an application sends on', () => {
   const rooms = ['r1', 'r2', 'r3', 'r4', 'r5', 'r6'];
   const via = [
