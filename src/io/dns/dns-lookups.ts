@@ -29,7 +29,9 @@ export class DnsLookups {
   readonly #options: DnsLookupsOptions;
   readonly #kept = new Map<string, Kept>();
   readonly #running = new Map<string, Promise<readonly DnsRecords[DnsType][]>>();
-  readonly #stop = new AbortController();
+  /** Of the look-ups that run. */
+  readonly #stops = new Set<AbortController>();
+  #isClosed = false;
 
   constructor(options: DnsLookupsOptions) {
     this.#options = options;
@@ -54,7 +56,7 @@ export class DnsLookups {
     const { limits, counters } = this.#options;
     let running = this.#running.get(key);
     if (running === undefined) {
-      if (this.#running.size >= limits.lookupsRunningMax || this.#stop.signal.aborted) {
+      if (this.#running.size >= limits.lookupsRunningMax || this.#isClosed) {
         counters.count('sip_dns_lookups', 'limit');
         return [];
       }
@@ -66,7 +68,8 @@ export class DnsLookups {
 
   /** Ends what runs, without records. */
   close(): void {
-    this.#stop.abort();
+    this.#isClosed = true;
+    for (const stop of this.#stops) stop.abort();
   }
 
   async #lookUp<Type extends DnsType>(
@@ -74,11 +77,14 @@ export class DnsLookups {
     name: string,
     type: Type,
   ): Promise<readonly DnsRecords[Type][]> {
-    const late = new AbortController();
+    const stop = new AbortController();
+    this.#stops.add(stop);
+    let isLate = false;
     const timer = setTimeout(() => {
-      late.abort();
+      isLate = true;
+      stop.abort();
     }, this.#options.timeoutMs);
-    const signal = AbortSignal.any([late.signal, this.#stop.signal]);
+    const { signal } = stop;
     let answer: DnsAnswer<Type> | undefined;
     try {
       answer = await abortable(this.#follow(name, type, signal), signal);
@@ -87,7 +93,8 @@ export class DnsLookups {
       answer = undefined;
     }
     clearTimeout(timer);
-    this.#options.counters.count('sip_dns_lookups', outcomeOf(answer, late.signal.aborted));
+    this.#stops.delete(stop);
+    this.#options.counters.count('sip_dns_lookups', outcomeOf(answer, isLate));
     this.#keep(key, answer);
     this.#running.delete(key);
     return answer?.records ?? [];

@@ -45,15 +45,21 @@ export function createNaptrQuery(servers: readonly string[], stepMs: number): Qu
 export function createDnsQuery(servers: readonly string[], stepMs: number): QueryDns {
   const parsed = systemServers(servers).map(parseDnsServer);
   return async (name, type, signal) => {
+    signal.throwIfAborted();
+    // Not AbortSignal.any: that leaves something with the outer signal for each query.
     const stop = new AbortController();
-    const either = AbortSignal.any([signal, stop.signal]);
+    const stopped = (): void => {
+      stop.abort();
+    };
+    signal.addEventListener('abort', stopped);
     const attempts = parsed.map(async (server, index) => {
-      await delay(index * stepMs, either);
-      return ask(name, type, server, either);
+      await delay(index * stepMs, stop.signal);
+      return ask(name, type, server, stop.signal);
     });
     try {
       return await Promise.any(attempts);
     } finally {
+      signal.removeEventListener('abort', stopped);
       stop.abort();
     }
   };
@@ -95,22 +101,34 @@ async function ask<Type extends DnsType>(
 const overUdp: Wire = (query, server, read, signal) =>
   new Promise((resolve, reject) => {
     const socket = createSocket({ type: isIPv6(server.host) ? 'udp6' : 'udp4', signal });
-    socket.on('error', (error) => {
-      socket.close();
+    let isOpen = true;
+    const close = (): void => {
+      if (isOpen) socket.close();
+      isOpen = false;
+    };
+    const failed = (error: Error): void => {
       reject(error);
-    });
+      close();
+    };
+    const sent = (error: Error | null): void => {
+      if (error !== null) failed(error);
+    };
+    socket.on('error', failed);
     socket.on('close', () => {
+      isOpen = false;
       reject(new Error('closed'));
     });
     socket.on('message', (bytes) => {
       const reply = read(bytes);
       if (reply === undefined) return;
       resolve(reply);
-      socket.close();
+      close();
     });
     // Connected, so that the kernel drops what other addresses send.
-    socket.connect(server.port, server.host, () => {
-      socket.send(query);
+    socket.connect(server.port, server.host, (error?: Error) => {
+      // The system may refuse, e.g. for want of a route; the types do not say so.
+      if (error !== undefined) failed(error);
+      else socket.send(query, sent);
     });
   });
 

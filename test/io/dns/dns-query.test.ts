@@ -135,6 +135,27 @@ describe('NAPTR query over loopback', () => {
     await assert.rejects(createNaptrQuery([server], 1)('9.8.6.4.e164.arpa', abort.signal));
   });
 
+  it('goes on to the next server when one cannot be sent to', async () => {
+    // The system refuses to connect a socket to these, before anything is sent.
+    const unusable = ['255.255.255.255:53', '[fe80::1]:53'];
+    const server = await serve(() => ({ answers: [naptr('!a!b!')] }));
+    const answer = await createNaptrQuery([...unusable, server], 1)('9.8.6.4.e164.arpa', never);
+    assert.equal(answer.records.length, 1);
+    await assert.rejects(createNaptrQuery(unusable, 1)('9.8.6.4.e164.arpa', never), AggregateError);
+  });
+
+  it('asks nobody when it is aborted before', async () => {
+    let asked = 0;
+    const server = await serve(() => {
+      asked += 1;
+      return { flags: 2 };
+    });
+    const query = createNaptrQuery([server, server], 60_000);
+    await assert.rejects(query('9.8.6.4.e164.arpa', AbortSignal.abort()));
+    assert.equal(asked, 0);
+    assert.ok(!process.getActiveResourcesInfo().includes('Timeout'), 'a timer waits for nothing');
+  });
+
   it('serves the resolver from end to end', async () => {
     const server = await serve((question) => {
       assert.equal(question.questions?.[0]?.name, '9.8.6.4.e164.arpa');

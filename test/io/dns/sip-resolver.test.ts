@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { sipDnsLimits } from '../../../src/config/defaults.ts';
 import type { DnsAnswer, DnsRecords, DnsType } from '../../../src/io/dns/dns-message.ts';
 import { SipResolver } from '../../../src/io/dns/index.ts';
@@ -265,6 +267,27 @@ describe('the SIP resolver', () => {
     assert.ok(bench.asked[0]!.signal.aborted);
     assert.deepEqual(await bench.targets('b.example'), []);
     assert.equal(bench.asked.length, 1);
+  });
+
+  it('keeps nothing of look-ups that are over', async () => {
+    const bench = new Bench({
+      query: () => Promise.resolve({ records: [], ttlSeconds: 1, alias: undefined }),
+      limits: { answersRemembered: 1 },
+    });
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const heapAfter = async (lookups: number): Promise<number> => {
+      for (let at = 0; at < lookups; at++) await bench.targets(`a${lookups}-${at}.example`);
+      // Finalizers run between turns.
+      for (let at = 0; at < 4; at++) {
+        collect();
+        await turn();
+      }
+      return process.memoryUsage().heapUsed;
+    };
+    const before = await heapAfter(1_000);
+    const grownBytes = (await heapAfter(5_000)) - before;
+    assert.ok(grownBytes < 5_000 * 100, `${grownBytes} bytes more after 5,000 look-ups`);
   });
 
   it('hands on what its caller throws', async () => {
