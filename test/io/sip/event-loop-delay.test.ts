@@ -11,6 +11,7 @@ class Loop {
   readonly delay: EventLoopDelay;
   #nowMs = 0;
   #idleMs = 0;
+  #usedMs = 0;
 
   constructor(t: TestContext, eventLoopDelayMs = limitMs) {
     mock.timers.enable({ apis: ['setInterval'] });
@@ -21,21 +22,24 @@ class Loop {
     const clock = {
       nowMs: () => this.#nowMs,
       idleMs: () => this.#idleMs,
+      usedMs: () => this.#usedMs,
     };
     this.delay = new EventLoopDelay({ eventLoopDelayMs }, clock);
     this.delay.start();
   }
 
-  /** The timer comes so late, after so much rest. */
-  sample(lateMs: number, idleMs = 50): boolean {
-    this.#nowMs += sampleIntervalMs + lateMs;
+  /** The timer comes so late, after so much rest; other programs had the processor for `stolenMs`. */
+  sample(lateMs: number, idleMs = 50, stolenMs = 0): boolean {
+    const elapsedMs = sampleIntervalMs + lateMs;
+    this.#nowMs += elapsedMs;
     this.#idleMs += idleMs;
+    this.#usedMs += elapsedMs - stolenMs;
     mock.timers.tick(sampleIntervalMs);
     return this.delay.isOverloaded;
   }
 
-  samples(count: number, lateMs: number, idleMs?: number): boolean[] {
-    return Array.from({ length: count }, () => this.sample(lateMs, idleMs));
+  samples(count: number, lateMs: number, idleMs?: number, stolenMs?: number): boolean[] {
+    return Array.from({ length: count }, () => this.sample(lateMs, idleMs, stolenMs));
   }
 }
 
@@ -87,6 +91,23 @@ describe('an event loop', () => {
     assert.ok(!states.includes(true));
   });
 
+  it('is not overloaded by the time that other programs take', (t) => {
+    const loop = new Loop(t);
+    const paused = Array.from({ length: 50 }, () => loop.sample(10_000, 0, 10_100 - 15));
+    assert.ok(!paused.includes(true), 'late, but with little work of its own');
+    const shared = Array.from({ length: 50 }, () => loop.sample(900, 20, 600));
+    assert.ok(!shared.includes(true), 'a turn of 400 ms that took a second');
+    assert.deepEqual([loop.sample(900, 20, 400), loop.sample(900, 20, 400)], [false, true]);
+  });
+
+  it('that never rests is overloaded on a part of a processor, too, only later', (t) => {
+    const loop = new Loop(t);
+    const allowed = (limitMs * busyFactor) / sampleIntervalMs;
+    const half = sampleIntervalMs / 2;
+    assert.ok(!loop.samples(2 * allowed, 0, 0, half).includes(true));
+    assert.deepEqual(loop.samples(2, 0, 0, half), [false, true]);
+  });
+
   it('is never overloaded with the limit 0, nor after it was stopped', (t) => {
     const never = new Loop(t, 0);
     assert.ok(!never.samples(50, 10_000, 0).includes(true));
@@ -100,17 +121,38 @@ describe('an event loop', () => {
 });
 
 describe('the event loop of this process', () => {
-  it('is measured: blocked for longer than the limit, twice, it is overloaded', async (t) => {
+  /** Turns of the loop, each of which the step holds up, until it is overloaded. */
+  async function turns(t: TestContext, count: number, step: () => void): Promise<boolean> {
     const delay = new EventLoopDelay({ eventLoopDelayMs: 20 });
     delay.start();
     t.after(() => {
       delay.stop();
     });
     // A timer that was due while the loop was blocked fires when it is free again.
-    for (let turn = 0; turn < 20 && !delay.isOverloaded; turn++) {
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, sampleIntervalMs + 60);
+    for (let turn = 0; turn < count && !delay.isOverloaded; turn++) {
+      step();
       await new Promise((resolve) => setImmediate(resolve));
     }
-    assert.equal(delay.isOverloaded, true);
+    return delay.isOverloaded;
+  }
+
+  function usedMs(): number {
+    const { user, system } = process.threadCpuUsage();
+    return (user + system) / 1_000;
+  }
+
+  it('is measured: at work for longer than the limit, twice, it is overloaded', async (t) => {
+    const isOverloaded = await turns(t, 20, () => {
+      const end = usedMs() + sampleIntervalMs + 60;
+      while (usedMs() < end);
+    });
+    assert.equal(isOverloaded, true);
+  });
+
+  it('is not overloaded while it is kept from its work', async (t) => {
+    const isOverloaded = await turns(t, 5, () => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, sampleIntervalMs + 60);
+    });
+    assert.equal(isOverloaded, false);
   });
 });
