@@ -25,6 +25,8 @@ export class UpstreamSipSockets implements UpstreamSip {
   #port: number;
   #names: { readonly UDP: ListenerNames; readonly TCP: ListenerNames };
   #resolver: NodeJS.Timeout | undefined;
+  #isResolving = false;
+  #isStopped = false;
 
   constructor(options: UpstreamSipOptions) {
     const { counters, response, local } = options;
@@ -80,7 +82,11 @@ export class UpstreamSipSockets implements UpstreamSip {
 
   async start(): Promise<void> {
     await this.#addresses.resolve();
-    this.#port = await this.#bind();
+    if (!this.#isStopped) this.#port = await this.#bind();
+    if (this.#isStopped) {
+      await this.stop();
+      throw new Error('the application was stopped before its SIP sockets were open');
+    }
     this.#names = this.#named();
     this.#connections.start();
     await this.#udp.aim();
@@ -90,10 +96,12 @@ export class UpstreamSipSockets implements UpstreamSip {
   }
 
   deliver(message: Buffer): boolean {
+    if (this.#isStopped) return false;
     return this.transport === 'UDP' ? this.#udp.deliver(message) : this.#tcp.deliver(message);
   }
 
   deliverResponse(message: Buffer): boolean {
+    if (this.#isStopped) return false;
     return this.transport === 'UDP'
       ? this.#udp.deliverResponse(message)
       : this.#tcp.deliver(message);
@@ -106,6 +114,7 @@ export class UpstreamSipSockets implements UpstreamSip {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     clearInterval(this.#resolver);
     this.#tcp.stop();
     this.#connections.stop();
@@ -120,7 +129,8 @@ export class UpstreamSipSockets implements UpstreamSip {
       if (!connection.send(message)) counters.count('sip_drops', 'application-slow');
       return;
     }
-    const isDialled = this.transport === 'TCP' && this.#addresses.isOwn(address);
+    const isDialled =
+      !this.#isStopped && this.transport === 'TCP' && this.#addresses.isOwn(address);
     if (isDialled && this.#tcp.deliver(message)) counters.count('sip_responses', 'flow-redialled');
     else counters.count('sip_drops', 'flow-lost');
   }
@@ -141,9 +151,16 @@ export class UpstreamSipSockets implements UpstreamSip {
     }
   }
 
+  /** One look-up at a time: each may hold a thread for as long as no name server answers. */
   async #resolve(): Promise<void> {
-    await this.#addresses.resolve();
-    await this.#udp.aim();
+    if (this.#isResolving || this.#isStopped) return;
+    this.#isResolving = true;
+    try {
+      await this.#addresses.resolve();
+      await this.#udp.aim();
+    } finally {
+      this.#isResolving = false;
+    }
   }
 
   #named(): { UDP: ListenerNames; TCP: ListenerNames } {

@@ -23,7 +23,7 @@ export type RigOptions = Partial<UpstreamSipOptions> & { readonly port: number }
 /** The SIP sockets of an upstream application at 127.0.0.1, with what came in on them. */
 export class UpstreamRig {
   readonly counters: WatchedCounters = new WatchedCounters();
-  readonly requests = new Inbox<{ text: string; arrival: Arrival }>();
+  readonly requests: Inbox<{ text: string; arrival: Arrival }> = new Inbox();
   readonly responses: Inbox<string> = new Inbox<string>();
   readonly refused: Inbox<string> = new Inbox<string>();
   readonly logged: object[] = [];

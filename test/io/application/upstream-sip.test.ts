@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { sipSocketLimits, upstreamLimits } from '../../../src/config/defaults.ts';
 import { buildResponse, parseSipMessage } from '../../../src/sip/index.ts';
 import { request } from '../../support/sip-text.ts';
 import { readText } from '../sip/sip-rig.ts';
-import { datagram, started, tcpNode, udpNode } from './upstream-rig.ts';
+import { datagram, started, tcpNode, udpNode, UpstreamRig } from './upstream-rig.ts';
 
 const invite = request({ body: 'v=0' });
 const text = invite.toString('latin1');
@@ -91,6 +92,30 @@ describe('Upstream SIP over UDP', () => {
     assert.equal(await delivered, text);
   });
 
+  it('asks for a name once at a time, however long that takes', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const asked: ((found: string[]) => void)[] = [];
+    const rig = await started(t, {
+      host: 'application.test',
+      port: 5_060,
+      local: { address: '0.0.0.0', port: 0 },
+      lookup: () =>
+        asked.length === 0
+          ? (asked.push(() => undefined), Promise.resolve([]))
+          : new Promise((resolve) => asked.push(resolve)),
+    });
+    for (let at = 0; at < 5; at++) {
+      rig.nowMs += upstreamLimits.unreachableMs;
+      assert.ok(!rig.sip.deliver(invite));
+      t.mock.timers.tick(upstreamLimits.resolveIntervalMs);
+    }
+    assert.equal(asked.length, 2, 'the start and one more');
+    asked[1]!([]);
+    await setImmediate();
+    t.mock.timers.tick(upstreamLimits.resolveIntervalMs);
+    assert.equal(asked.length, 3);
+  });
+
   it('looks a name up from time to time', async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] });
     const server = await udpNode(t, '127.0.0.1');
@@ -139,6 +164,36 @@ describe('Upstream SIP over TCP', () => {
     rig.nowMs = upstreamLimits.unreachableMs;
     assert.ok(sip.deliver(invite));
     assert.equal(await readText(await accepted.take(), text.length), text);
+  });
+
+  it('dials nobody once it stops', async (t) => {
+    const { port, accepted } = await tcpNode(t);
+    const { sip } = await started(t, { transport: 'tcp', port });
+    assert.ok(sip.deliver(invite));
+    const socket = await accepted.take();
+    const closed = once(socket, 'close');
+    socket.resume();
+    const stopped = sip.stop();
+    assert.ok(!sip.deliver(invite) && !sip.deliverResponse(ok));
+    await Promise.all([stopped, closed]);
+    assert.ok(!sip.deliver(invite));
+  });
+
+  it('leaves nothing open when it is stopped while it starts', async (t) => {
+    const { server } = await tcpNode(t);
+    const { port } = server.address() as AddressInfo;
+    let tell: (found: string[]) => void = () => undefined;
+    const rig = new UpstreamRig({
+      host: 'application.test',
+      port,
+      lookup: () => new Promise((resolve) => (tell = resolve)),
+    });
+    const starting = rig.sip.start();
+    const stopped = rig.sip.stop();
+    tell(['127.0.0.1']);
+    await assert.rejects(starting, /stopped/);
+    await stopped;
+    assert.equal(rig.port, 0, 'no port was taken');
   });
 
   it('bounds what waits', async (t) => {
