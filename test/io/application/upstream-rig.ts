@@ -20,10 +20,15 @@ class WatchedCounters extends Counters {
 
 export type RigOptions = Partial<UpstreamSipOptions> & { readonly port: number };
 
+interface Received {
+  readonly text: string;
+  readonly arrival: Arrival;
+}
+
 /** The SIP sockets of an upstream application at 127.0.0.1, with what came in on them. */
 export class UpstreamRig {
   readonly counters: WatchedCounters = new WatchedCounters();
-  readonly requests: Inbox<{ text: string; arrival: Arrival }> = new Inbox();
+  readonly requests: Inbox<Received> = new Inbox<Received>();
   readonly responses: Inbox<string> = new Inbox<string>();
   readonly refused: Inbox<string> = new Inbox<string>();
   readonly logged: object[] = [];
