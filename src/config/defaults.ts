@@ -271,7 +271,7 @@ export const eventLoopLimits = {
   sampleIntervalMs: 100,
   /** A share of idle time below this means that work was waiting all the time. */
   idleShareMin: 0.01,
-  /** Work that waited all through this many times the delay allowed is overload as well. */
+  /** Work without a rest for this many times the delay allowed, in processor time, is overload as well. */
   busyFactor: 4,
   /** Samples in a row above the limit after which a peer is overloaded: one is a pause, no overload. */
   samplesToEnter: 2,
@@ -583,6 +583,8 @@ export const sipSocketLimits = {
   webSocketPingMs: 30_000,
   /** Without a sign of life so long after the ping it is cut off. */
   webSocketPongMs: 10_000,
+  /** Fragments of one message, and reads of one frame, that a WebSocket client may cut it into. */
+  webSocketPiecesMax: 1_024,
   /** From an accepted connection to its first SIP byte: PROXY header, TLS and HTTP upgrade together. */
   handshakeTimeoutMs: 10_000,
   /** Head of the HTTP request that makes a WebSocket. */
