@@ -150,7 +150,8 @@ export class Dialler {
       this.#dials.delete(key);
       counters.count('sip_dials', 'opened');
       const connection = kept(socket);
-      for (const { message, failed } of dial.waiting) if (!connection.send(message)) failed();
+      for (const { message, failed } of dial.waiting.splice(0))
+        if (!connection.send(message)) failed();
     });
     return dial;
   }

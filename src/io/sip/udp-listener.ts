@@ -70,6 +70,7 @@ export class UdpListener {
 
   /** @param failed called later when the system refuses to send */
   send(message: Buffer, port: number, address: string, failed?: () => void): void {
+    if (port === 0) return this.#refuse(failed);
     this.#socket.send(
       message,
       port,
@@ -86,6 +87,12 @@ export class UdpListener {
   readonly #sent = (error: Error | null): void => {
     if (error !== null) this.#options.context.counters.count('sip_send_failures', 'udp');
   };
+
+  /** Nothing can be sent to port 0, and Node would throw at it; a URI may name it all the same. */
+  #refuse(failed: (() => void) | undefined): void {
+    this.#options.context.counters.count('sip_send_failures', 'udp');
+    if (failed !== undefined) queueMicrotask(failed);
+  }
 
   #sentOr(error: Error | null, failed: () => void): void {
     this.#sent(error);

@@ -39,6 +39,9 @@ export class UpgradeGate {
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: messageBytesMax,
+      // Each piece costs more memory than the bytes in it.
+      maxFragments: limits.webSocketPiecesMax,
+      maxBufferedChunks: limits.webSocketPiecesMax,
       handleProtocols: () => subprotocol,
     });
     this.#webSockets.on('wsClientError', (_error, socket) => {
@@ -50,9 +53,11 @@ export class UpgradeGate {
     this.#server.on('upgrade', (request, socket, head) => {
       this.#upgrade(request, socket, head);
     });
-    this.#server.on('request', (request: IncomingMessage) => {
-      this.#refuse(request.socket, 426, 'upgrade-missing');
-    });
+    for (const event of ['request', 'checkContinue', 'checkExpectation', 'connect']) {
+      this.#server.on(event, (request: IncomingMessage) => {
+        this.#refuse(request.socket, 426, 'upgrade-missing');
+      });
+    }
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
       const { code = '' } = error;
       const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
@@ -72,6 +77,8 @@ export class UpgradeGate {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const handshake = this.#pending.get(socket);
     if (handshake === undefined) return void socket.destroy();
+    // RFC 6455 section 4.1: at least HTTP/1.1.
+    if (request.httpVersion === '1.0') return this.#refuse(socket, 400, 'upgrade-malformed');
     if (!offersSip(request)) return this.#refuse(socket, 400, 'upgrade-subprotocol');
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.#options.passed(handshake, webSocket);
@@ -79,6 +86,8 @@ export class UpgradeGate {
   }
 
   #refuse(socket: Duplex, status: 400 | 426 | 431, reason: string): void {
+    // What a client sends behind the request that was refused is refused with it.
+    if (!this.#pending.delete(socket)) return;
     this.#options.counters.count('sip_handshake_failures', reason);
     if (!socket.writable) return void socket.destroy();
     // The client may go on sending; it is not listened to any more.

@@ -153,6 +153,14 @@ describe('SipListeners', () => {
     await rig.counted('sip_send_failures', 'udp', 2);
   });
 
+  for (const transport of ['UDP', 'TCP'] as const) {
+    it(`say when ${transport} should go to port 0, which a client's Contact may name`, async (t) => {
+      const rig = await listening(t, [listener(), listener({ transport: 'tcp' })]);
+      const target = { transport, address: '127.0.0.1', port: 0, serverName: '' };
+      await new Promise<void>((failed) => rig.listeners.send(target, Buffer.from('x'), failed));
+    });
+  }
+
   it('answer STUN on the port of SIP and hand over what only looks like it', async (t) => {
     const rig = await listening(t, [listener()]);
     const socket = createSocket('udp4');

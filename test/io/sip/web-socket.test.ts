@@ -57,6 +57,14 @@ async function known(
   return { socket, flow: (await rig.inbox.take()).arrival.flow };
 }
 
+/** A text frame of a client, masked with nothing but zeros. */
+function frame(payload: string): Buffer {
+  const { length } = payload;
+  assert.ok(length > 125 && length < 65_536);
+  const head = Buffer.from([0x81, 0x80 | 126, length >> 8, length & 0xff, 0, 0, 0, 0]);
+  return Buffer.concat([head, Buffer.from(payload, 'latin1')]);
+}
+
 function closeCode(socket: WebSocket): Promise<number> {
   return new Promise((resolve) => socket.once('close', (code: number) => resolve(code)));
 }
@@ -92,6 +100,20 @@ describe('the WebSocket handshake', () => {
       ],
       400,
       'upgrade-malformed',
+    ],
+    [
+      'by HTTP/1.0',
+      ['GET / HTTP/1.0', ...upgrade.slice(1), 'Sec-WebSocket-Protocol: sip'],
+      400,
+      'upgrade-malformed',
+    ],
+    ['that expects something', ['GET / HTTP/1.1', 'Host: a', 'Expect: x'], 426, 'upgrade-missing'],
+    ['for a tunnel', ['CONNECT a:1 HTTP/1.1', 'Host: a'], 426, 'upgrade-missing'],
+    [
+      'that others follow',
+      ['GET / HTTP/1.1', 'Host: a', '', 'GET / HTTP/1.1', 'Host: a', '', 'no HTTP'],
+      426,
+      'upgrade-missing',
     ],
     ['that is no upgrade', ['GET / HTTP/1.1', 'Host: a'], 426, 'upgrade-missing'],
     ['that is no HTTP', ['OPTIONS sip:a SIP/2.0'], 400, 'upgrade-malformed'],
@@ -166,6 +188,53 @@ describe('a WebSocket', () => {
     rig.listeners.sendOnFlow(flow, undefined, Buffer.from('grün', 'latin1'));
     await both;
     assert.deepEqual(kinds, [false, true]);
+  });
+
+  it('may follow its handshake in the same packet', async (t) => {
+    const rig = await bind(t);
+    const socket = await tcpClient(t, host, rig.port());
+    const lines = [...upgrade, 'Sec-WebSocket-Protocol: msrp, sip,xmpp'];
+    socket.write(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), frame(text)]));
+    assert.equal((await rig.inbox.take()).message, text);
+  });
+
+  it('is closed at text that is no UTF-8, and hands over nothing of it', async (t) => {
+    const rig = await bind(t);
+    const socket = await client(t, rig);
+    const code = closeCode(socket);
+    socket.send(Buffer.from(text.replace('v=0', '\xff\xfe\xfd'), 'latin1'), { binary: false });
+    assert.equal(await code, 1007);
+    assert.equal(rig.counters.get('sip_received', 'ws'), 0);
+    assert.equal(rig.counters.get('sip_connections_lost', 'error'), 1);
+  });
+
+  it('is closed at a message in too many fragments', async (t) => {
+    const rig = await bind(t, { limits: { webSocketPiecesMax: 3 } });
+    const socket = await client(t, rig);
+    const pieces = [text.slice(0, 10), text.slice(10, 20), text.slice(20)];
+    for (const piece of pieces) socket.send(piece, { fin: piece === pieces[2] });
+    assert.equal((await rig.inbox.take()).message, text);
+    const code = closeCode(socket);
+    for (const piece of [...pieces, '']) socket.send(piece, { fin: false });
+    assert.equal(await code, 1008);
+    assert.equal(rig.counters.get('sip_connections_lost', 'error'), 1);
+  });
+
+  it('cuts off a client that pings and does not read', async (t) => {
+    const rig = await bind(t);
+    const socket = await client(t, rig);
+    socket.pause();
+    const code = closeCode(socket);
+    let isClosed = false;
+    void code.then(() => {
+      isClosed = true;
+    });
+    await until(() => {
+      for (let times = 0; times < 1_000 && socket.bufferedAmount < 1_048_576; times++) {
+        socket.ping(Buffer.alloc(125));
+      }
+      return isClosed || rig.listeners.connectionCount === 0;
+    });
   });
 
   it('takes a single CRLF for a sign of life and no more', async (t) => {
