@@ -43,7 +43,8 @@ export function isWildcard(address: string): boolean {
 /** True when two sockets on these addresses cannot share one port. */
 export function overlaps(a: ListenAddress, b: ListenAddress): boolean {
   if (a.port === 0 || a.port !== b.port) return false;
-  return isWildcard(a.address) || isWildcard(b.address) || a.address === b.address;
+  if (isWildcard(a.address) || isWildcard(b.address)) return true;
+  return canonicalHost(a.address) === canonicalHost(b.address);
 }
 
 /** Whether what is sent to `to` arrives at this socket, as far as the configuration can tell. */
@@ -55,9 +56,17 @@ export function isReachedBy(listen: ListenAddress, to: { host: string; port: num
   return listen.port === to.port && isHere;
 }
 
-/** Lower case; an IPv6 address in its shortest form, as sockets report it. */
+/**
+ * Lower case; an IPv6 address in its shortest form, as sockets report it, and an IPv4 address that
+ * was mapped into IPv6 as such.
+ */
 export function canonicalHost(host: string): string {
-  return isIPv6(host) ? compressed(host) : host.toLowerCase();
+  if (!isIPv6(host)) return host.toLowerCase();
+  const address = compressed(host);
+  const mapped = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/u.exec(address);
+  if (mapped === null) return address;
+  const [high, low] = [mapped[1]!, mapped[2]!].map((group) => Number.parseInt(group, 16));
+  return [high! >> 8, high! & 255, low! >> 8, low! & 255].join('.');
 }
 
 /** True for an IP address or a network such as 10.0.0.0/8 or fd00::/8. */

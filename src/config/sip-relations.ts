@@ -1,3 +1,4 @@
+import { isIP, isIPv6 } from 'node:net';
 import {
   canonicalHost,
   formatHostPort,
@@ -20,6 +21,7 @@ export function sipFaults(settings: Settings): Fault[] {
     ...sip.listeners.flatMap((listener, at) => listenerFaults(settings, listener, at)),
     ...internalFaults(settings),
     ...viaFaults(settings),
+    ...serverFaults(settings),
     ...nodeFaults(settings),
     ...announcedFaults(settings),
   ];
@@ -141,6 +143,36 @@ function viaFaults({ sip }: Settings): Fault[] {
   ];
 }
 
+/** What is delivered to the application must reach it, and must not come back to the cluster. */
+function serverFaults(settings: Settings): Fault[] {
+  const server = upstreamServer(settings);
+  if (server === undefined) return [];
+  const path: KeyPath = ['application', 'sip', 'host'];
+  const { address } = settings.sip.internal;
+  const from = canonicalHost(address);
+  const to = canonicalHost(server.host);
+  // A socket on all of IPv6 speaks IPv4 as well; a name may have addresses of both.
+  const isSplit = isIP(to) !== 0 && isIP(to) !== isIP(from) && !(isWildcard(from) && isIPv6(from));
+  const faults: Fault[] = [];
+  if (isSplit)
+    faults.push(
+      valueFault(
+        path,
+        `${server.host} cannot be reached from ${address}: one is IPv6 and one is IPv4`,
+        'write an address of the same family into sip.internal.address',
+      ),
+    );
+  if (isOwnName(settings, { host: to, port: server.port }))
+    faults.push(
+      valueFault(
+        path,
+        `the application at ${formatHostPort(server.host, server.port)} would be this cluster itself`,
+        'write the address of the server beside the peer',
+      ),
+    );
+  return faults;
+}
+
 /** Whoever sends from the address of an application is believed to be it: that must be nobody else. */
 function nodeFaults(settings: Settings): Fault[] {
   const server = upstreamServer(settings);
@@ -168,8 +200,13 @@ function nodeFaults(settings: Settings): Fault[] {
   return faults;
 }
 
-function isOwn({ sip }: Settings, node: { host: string; port: number }): boolean {
-  if ([...sip.listeners, sip.internal].some((listen) => isReachedBy(listen, node))) return true;
+function isOwn(settings: Settings, node: { host: string; port: number }): boolean {
+  const { sip } = settings;
+  const isHere = [...sip.listeners, sip.internal].some((listen) => isReachedBy(listen, node));
+  return isHere || isOwnName(settings, node);
+}
+
+function isOwnName({ sip }: Settings, node: { host: string; port: number }): boolean {
   const names = [
     ...[...sip.listeners, sip.internal].map(({ advertise }) => advertise),
     sip.publicAddress,

@@ -3,7 +3,6 @@ import type { SipConfig } from './config.ts';
 import { configDefaults, configLimits, sipDefaults } from './defaults.ts';
 import {
   filePath,
-  host,
   hostOrHostPort,
   hostPort,
   ipAddress,
@@ -11,6 +10,7 @@ import {
   network,
   pattern,
   port,
+  serverName,
 } from './values.ts';
 
 /** Where a transport is expected without a port (RFC 3261 section 19.1.2, RFC 7118 section 7). */
@@ -38,7 +38,9 @@ const tls = z
     servers: z
       .array(
         z.strictObject({
-          name: host.describe('server name that the client asks for (SNI)'),
+          name: serverName.describe(
+            'server name that the client asks for (SNI); `*.` is one label',
+          ),
           certificate: filePath.describe('PEM file of the certificate for it'),
           key: filePath.describe('PEM file of its key'),
         }),

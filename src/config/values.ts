@@ -24,6 +24,11 @@ export const host: z.ZodString = text(
   isHost,
   'is not a host; write an IP address or a DNS name without a port',
 );
+/** Of certificates: `*.` stands for one label. */
+export const serverName: z.ZodString = text(
+  (value) => isHost(value.replace(/^\*\./u, '')),
+  'is not a server name; write a DNS name, or "*." and a DNS name for all names with one label more',
+);
 export const hostPort: z.ZodString = text(
   (value) => (parseHostPort(value)?.port ?? 0) > 0,
   'is not host:port; write for example 192.0.2.1:5060, sip.example.com:5060 or "[2001:db8::1]:5060"',
@@ -33,7 +38,7 @@ export const hostOrHostPort: z.ZodString = text(
   'is neither host nor host:port; write for example sip.example.com or sip.example.com:5060',
 );
 export const ipPort: z.ZodString = text(
-  (value) => isIP(parseHostPort(value)?.host ?? '') !== 0,
+  isUsableIpPort,
   'is not ip:port; write for example 192.0.2.53:53 or "[2001:db8::53]:53"',
 );
 export const ipOrIpPort: z.ZodString = text(

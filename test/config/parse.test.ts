@@ -235,13 +235,14 @@ describe('the addresses of an upstream application', () => {
       host: 'App.Example',
       port: 5_080,
       transport: 'udp',
-      extraServerNodes: ['192.0.2.7', '2001:DB8:0::7', '[2001:db8::8]:5090'],
+      extraServerNodes: ['192.0.2.7', '2001:DB8:0::7', '[2001:db8::8]:5090', '::ffff:192.0.2.9'],
     });
     assert.deepEqual(addresses, [
       'app.example:5080',
       '192.0.2.7:5080',
       '[2001:db8::7]:5080',
       '[2001:db8::8]:5090',
+      '192.0.2.9:5080',
     ]);
   });
 
@@ -529,6 +530,16 @@ const faults: readonly (readonly [name: string, text: string, line: string])[] =
     'TLS without a key',
     'sip: { listeners: [{ transport: tls, tls: { certificate: a } }] }\napplication: { kind: embedded, module: demo }',
     'peer.yaml:1:43: error: sip.listeners[0].tls.key is missing; add it: PEM file of its key',
+  ],
+  [
+    'a name server without a port',
+    'sip: { dns: { servers: ["192.0.2.53:0"] } }\napplication: { kind: embedded, module: demo }',
+    'peer.yaml:1:25: error: sip.dns.servers[0] "192.0.2.53:0" is not ip:port; write for example 192.0.2.53:53 or "[2001:db8::53]:53"',
+  ],
+  [
+    'a server name with a star inside',
+    'sip: { listeners: [{ transport: tls, tls: { certificate: a, key: b, servers: [{ name: "a.*.example", certificate: a, key: b }] } }] }\napplication: { kind: embedded, module: demo }',
+    'peer.yaml:1:87: error: sip.listeners[0].tls.servers[0].name "a.*.example" is not a server name; write a DNS name, or "*." and a DNS name for all names with one label more',
   ],
   [
     'an extra server node that is a name',

@@ -184,6 +184,40 @@ const relations: readonly (readonly [string, readonly string[], string, string])
     'http: { listeners: [{ port: 8081 }] }',
   ],
   [
+    'one IPv6 address in two forms on one port',
+    [
+      'sip: { listeners: [{ transport: udp, address: "::1" }, { transport: udp, address: "0:0::1" }] }',
+      demo,
+    ],
+    '1:56 sip.listeners[1] and sip.listeners[0] both want port 5060',
+    'sip: { listeners: [{ port: 5062 }] }',
+  ],
+  ...['192.0.2.9, port: 5060', 'SIP.example, port: 5060', '192.0.2.7, port: 5099'].map(
+    (server) =>
+      [
+        `an application at ${server} that is this cluster`,
+        [
+          `application: { kind: upstream, sip: { host: ${server} } }`,
+          'sip: { internal: { address: 192.0.2.1 }, publicAddress: "192.0.2.9:5060", aliases: [sip.example], listeners: [{ transport: udp, advertise: "192.0.2.7:5099" }] }',
+          keys,
+        ],
+        `1:45 the application at ${server.replace(', port: ', ':')} would be this cluster itself`,
+        'application: { sip: { port: 5080 } }',
+      ] as const,
+  ),
+  [
+    'an application over IPv6 for a socket of IPv4',
+    [udp, 'application: { kind: upstream, sip: { host: "::1", port: 5080 } }'],
+    '2:45 ::1 cannot be reached from 127.0.0.1: one is IPv6 and one is IPv4',
+    'sip: { internal: { address: "::1" } }',
+  ],
+  [
+    'an application over IPv4 for a socket of one IPv6 address',
+    [`${udp.slice(0, -2)}, internal: { address: "::1" } }`, upstream],
+    '2:45 127.0.0.1 cannot be reached from ::1: one is IPv6 and one is IPv4',
+    'sip: { internal: { address: "127.0.0.1" } }',
+  ],
+  [
     'one extra server node twice',
     [
       udp,
@@ -195,13 +229,20 @@ const relations: readonly (readonly [string, readonly string[], string, string])
   [
     'an extra server node that is the server',
     [
-      udp,
+      `${udp.slice(0, -2)}, internal: { address: "::1" } }`,
       'application: { kind: upstream, sip: { host: "::1", port: 5080, extraServerNodes: ["0::1"] } }',
     ],
     '2:83 0::1 is listed already, or is the server itself',
     'application: { sip: { extraServerNodes: ["[::1]:5081"] } }',
   ],
-  ...['127.0.0.1:5060', '127.0.0.1:5070', '192.0.2.9:5060', '192.0.2.8:5060', '192.0.2.7:5099'].map(
+  ...[
+    '127.0.0.1:5060',
+    '[::ffff:127.0.0.1]:5060',
+    '127.0.0.1:5070',
+    '192.0.2.9:5060',
+    '192.0.2.8:5060',
+    '192.0.2.7:5099',
+  ].map(
     (node) =>
       [
         `an extra server node ${node} that is this cluster`,
