@@ -13,6 +13,7 @@ import type { LinkPeer, Links } from './link.ts';
 import { defaultLimits } from './options.ts';
 import type { LinkOptions } from './options.ts';
 import { relayMethod, serverOptions } from './service.ts';
+import { isFlowTarget } from './sip-frames.ts';
 import { isLoopback, plaintextTrust, readTlsTrust } from './trust.ts';
 import type { Trust } from './trust.ts';
 
@@ -128,8 +129,13 @@ export class GrpcLinks implements Links {
   sendToFlow(peer: string, flow: string, target: SipTarget | undefined, message: Buffer): boolean {
     const { counters, limits } = this.#context;
     const lane = this.#laneTo(peer);
-    if (lane === undefined || flow.length > limits.flowCharactersMax) {
-      counters.count('link_sip_drops', lane === undefined ? 'not_up' : 'bad_flow');
+    const isNamed = flow !== '' && flow.length <= limits.flowCharactersMax;
+    if (!isNamed || (target !== undefined && !isFlowTarget(target))) {
+      counters.count('link_sip_drops', 'bad_flow');
+      return false;
+    }
+    if (lane === undefined) {
+      counters.count('link_sip_drops', 'not_up');
       return false;
     }
     return lane.outbox.toFlow(message, flow, target);

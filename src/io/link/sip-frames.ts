@@ -92,12 +92,18 @@ function readTargetField(reader: WireReader, tag: number, end: number, given: Ta
   else reader.skip(tag, end);
 }
 
+/** Whether a receiver takes this as the target of a flow: what it does not take breaks the link. */
+export function isFlowTarget({ address, port }: Pick<SipTarget, 'address' | 'port'>): boolean {
+  const isShort = address.length <= linkLimits.addressCharactersMax;
+  return isShort && isIP(address) !== 0 && port >= 1 && port <= 65_535;
+}
+
 /** All of a target or nothing. Names were resolved where the request came from. */
 function targetOf(given: TargetFields): SipTarget | 'bad' | undefined {
   const { address, port } = given;
   if (given.transport === '' && address === '' && port === 0) return undefined;
   const transport = transports.find((name) => name === given.transport);
-  if (transport === undefined || isIP(address) === 0 || port < 1 || port > 65_535) return 'bad';
+  if (transport === undefined || !isFlowTarget(given)) return 'bad';
   return { transport, address, port, serverName: address };
 }
 

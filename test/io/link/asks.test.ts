@@ -95,6 +95,20 @@ describe('transactions over links', () => {
     assert.ok(a.links.isUp('b'));
   });
 
+  it('break no link by a flow or target that the other side would refuse', async () => {
+    const a = peer('a');
+    const b = peer('b');
+    await linked(a, b);
+    const message = Buffer.from('x');
+    assert.equal(a.links.sendToFlow('b', '', undefined, message), false);
+    for (const wrong of [{ port: 0 }, { port: 65_536 }, { address: 'a.example' }])
+      assert.equal(a.links.sendToFlow('b', 'u0', { ...target, ...wrong }, message), false);
+    assert.equal(a.counters.get('link_sip_drops', 'bad_flow'), 4);
+    assert.ok(a.links.sendToFlow('b', 'u0', target, message));
+    await b.until(() => b.toFlow.length === 1);
+    assert.equal(b.counters.get('link_violations', 'malformed'), 0);
+  });
+
   it('carry a question and its claim to the directory and the answer back', async () => {
     const a = peer('a');
     const b = peer('b');
