@@ -573,6 +573,8 @@ export const sipSocketLimits = {
   connectionsMax: 10_000,
   /** Bytes waiting to be sent on one connection; a slower client is cut off. */
   connectionBacklogBytesMax: 1_048_576,
+  /** Answers to pings that wait to be sent on one connection; there are no more for a client that does not read. */
+  pongsWaitingMax: 64,
   /** A message that began on a stream must be complete within this time. */
   partialMessageMs: 32_000,
   /** A connection older than its lifetime is closed once no message has passed for the life of a transaction. */

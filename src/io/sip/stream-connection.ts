@@ -41,6 +41,8 @@ export class StreamConnection implements SipConnection {
   #unanswered = 0;
   /** The far side sends nothing more and waits for answers. */
   #isHalfClosed = false;
+  /** Answers to pings that the system has not taken yet: each costs far more than its bytes. */
+  #pongsWaiting = 0;
   #probeTimer: NodeJS.Timeout | undefined;
   /** Our side has ended; the next sweep does not wait for the other side any more. */
   #isEnding = false;
@@ -124,6 +126,16 @@ export class StreamConnection implements SipConnection {
     if (this.#isHalfClosed && this.#unanswered === 0) this.end();
   }
 
+  #pong(): void {
+    const { counters, limits } = this.#options.context;
+    if (this.#pongsWaiting >= limits.pongsWaitingMax) return counters.count('sip_drops', 'pong');
+    if (this.#write(pong, this.#ponged)) this.#pongsWaiting++;
+  }
+
+  readonly #ponged = (): void => {
+    this.#pongsWaiting--;
+  };
+
   #write(bytes: Buffer, written?: (error: Error | null | undefined) => void): boolean {
     const { socket, context } = this.#options;
     if (this.#isEnding || socket.destroyed || !socket.writable) return false;
@@ -156,8 +168,7 @@ export class StreamConnection implements SipConnection {
         return receive(frame.bytes);
       case 'ping':
         context.counters.count('sip_received', 'keep-alive');
-        this.#write(pong);
-        return;
+        return this.#pong();
       case 'fault':
         context.counters.count('sip_drops', frame.cause);
         // The head may still tell whom to answer; what follows it cannot be cut any more.

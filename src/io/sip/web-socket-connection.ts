@@ -29,6 +29,8 @@ export class WebSocketConnection implements SipConnection {
   readonly #age: ConnectionAge;
   #heardMs: number;
   #pingedMs: number | undefined;
+  /** Answers to pings that the system has not taken yet: each costs far more than its bytes. */
+  #pongsWaiting = 0;
   /** We said goodbye; the next sweep does not wait for the other side any more. */
   #isEnding = false;
 
@@ -87,7 +89,17 @@ export class WebSocketConnection implements SipConnection {
     this.#options.socket.close(goingAway);
   }
 
-  #write(bytes: Buffer): boolean {
+  #pong(): void {
+    const { counters, limits } = this.#options.context;
+    if (this.#pongsWaiting >= limits.pongsWaitingMax) return counters.count('sip_drops', 'pong');
+    if (this.#write(pong, this.#ponged)) this.#pongsWaiting++;
+  }
+
+  readonly #ponged = (): void => {
+    this.#pongsWaiting--;
+  };
+
+  #write(bytes: Buffer, written?: () => void): boolean {
     const { socket, context } = this.#options;
     if (!this.isOpen) return false;
     if (socket.bufferedAmount + bytes.length > context.limits.connectionBacklogBytesMax) {
@@ -96,7 +108,7 @@ export class WebSocketConnection implements SipConnection {
       return false;
     }
     // Browsers hand text over as a string; what is no UTF-8 must not be sent as text (RFC 6455 section 5.6).
-    socket.send(bytes, { binary: !isUtf8(bytes) });
+    socket.send(bytes, { binary: !isUtf8(bytes) }, written);
     return true;
   }
 
@@ -111,8 +123,7 @@ export class WebSocketConnection implements SipConnection {
     if (isLineBreaks(data)) {
       context.counters.count('sip_received', 'keep-alive');
       // RFC 5626 section 3.5.1: a double CRLF asks for one.
-      if (data.length >= 4) this.#write(pong);
-      return;
+      return data.length >= 4 ? this.#pong() : undefined;
     }
     // Nothing could answer it any more, and the client knows that we are going.
     if (this.#isEnding) return context.counters.count('sip_drops', 'connection-ending');

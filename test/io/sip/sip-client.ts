@@ -19,6 +19,8 @@ export interface SipClient {
   readonly closed: Promise<number | undefined>;
   /** Sends bytes: a datagram, a frame or a piece of a stream. */
   send(bytes: Buffer | string): void;
+  /** The same for several at once, of a stream or WebSocket in as few packets as it takes. */
+  sendTogether(parts: readonly string[]): void;
   /** Reads until so much has come. */
   read(length: number): Promise<string>;
   /** Takes nothing more from the connection. */
@@ -80,6 +82,9 @@ async function datagrams({ address, port }: ClientOptions): Promise<SipClient> {
     inbox,
     closed,
     send: (bytes) => socket.send(bytes, port, address),
+    sendTogether: (parts) => {
+      for (const part of parts) socket.send(part, port, address);
+    },
     read: (length) => reading(inbox, length),
     pause: () => undefined,
     resume: () => undefined,
@@ -109,6 +114,7 @@ async function stream({ transport, address, port, ca }: ClientOptions): Promise<
     inbox,
     closed,
     send: (bytes) => socket.write(bytes),
+    sendTogether: (parts) => socket.write(parts.join('')),
     read: (length) => reading(inbox, length),
     pause: () => socket.pause(),
     resume: () => socket.resume(),
@@ -140,6 +146,11 @@ async function webSocket({ transport, address, port, ca }: ClientOptions): Promi
     inbox,
     closed,
     send: (bytes) => socket.send(bytes),
+    sendTogether: (parts) => {
+      below!.cork();
+      for (const part of parts) socket.send(part);
+      below!.uncork();
+    },
     read: (length) => reading(inbox, length),
     pause: () => socket.pause(),
     resume: () => socket.resume(),

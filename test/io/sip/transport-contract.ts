@@ -214,6 +214,22 @@ export function transportContract(
         assert.equal((await rig.inbox.take()).message, text);
       });
 
+      it('bounds the answers to pings that wait', async (t) => {
+        const rig = await bind(t, { limits: { pongsWaitingMax: 2 } });
+        const client = await join(t, rig);
+        const pings = 50;
+        client.sendTogether(Array.from({ length: pings }, () => '\r\n\r\n'));
+        await rig.counted('sip_received', 'keep-alive', pings);
+        assert.ok(rig.counters.get('sip_drops', 'pong') > 0);
+        client.send(text);
+        const { flow } = (await rig.inbox.take()).arrival;
+        rig.answer(flow, 'end');
+        const sent = pings - rig.counters.get('sip_drops', 'pong');
+        assert.equal(await client.read(2 * sent + 3), `${'\r\n'.repeat(sent)}end`);
+        client.send('\r\n\r\n');
+        assert.equal(await client.read(2), '\r\n');
+      });
+
       it('cuts off a client that does not read', async (t) => {
         const rig = await bind(t);
         const [client, flow] = await known(t, rig);
