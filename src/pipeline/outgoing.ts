@@ -5,6 +5,7 @@ import {
   uriParameter,
   type Refusal,
   type RouteUri,
+  type SipMessage,
 } from '../sip/index.ts';
 import type { ListenerNames, SipNames, SipTransport } from './arrival.ts';
 import { dialogTokenOf, type FlowToken } from './flow-token.ts';
@@ -72,12 +73,21 @@ export function sendToFlow(
       ? ports.sendOnFlow(token.flow, target, final)
       : ports.relayToFlow(token.peer, token.flow, target, final);
   if (isSent) counters.count('sip_outgoing', 'flow');
-  else refuse(request, flowGone);
+  else if (isOutside || !isRedialled(request.message, transport)) refuse(request, flowGone);
+  else sendOut(request, options, () => refuse(request, flowGone));
+}
+
+/**
+ * Whether a request in a dialog is sent on a new connection when the one of its flow is gone: servers
+ * close idle ones and can be dialled. A WebSocket client cannot (RFC 7118 section 5.2.4).
+ */
+export function isRedialled({ toTag }: SipMessage, transport: string): boolean {
+  return toTag !== undefined && (transport === 'TCP' || transport === 'TLS');
 }
 
 /** Sends a request of the application to where its Route or Request-URI points (RFC 3263). */
 export function sendOut(request: OutgoingRequest, options: PipelineOptions, refuse: Refuse): void {
-  const destination = destinationOf(request);
+  const destination = destinationOf(nextHopOf(request), isForSips(request));
   if (destination === undefined) return refuse(request, notRoutable);
   const { branch } = request.message.topVia ?? {};
   // The same for all of a transaction: its CANCEL and its ACK have the branch of the INVITE.
@@ -142,17 +152,24 @@ export function nextHopOf({
   return recognised.nextRoute ?? readUri(requestUri);
 }
 
-/** @returns undefined for a URI that names no host of SIP */
-function destinationOf(request: OutgoingRequest): SipDestination | undefined {
-  const uri = nextHopOf(request);
+/**
+ * Where a URI's requests go.
+ *
+ * @param isSecured the request is for a SIPS resource, to which every hop is secured, whatever its Route
+ *   says (RFC 3261 section 16.6 step 7)
+ * @returns undefined for a URI that names no host of SIP
+ */
+export function destinationOf(
+  uri: RouteUri | undefined,
+  isSecured: boolean,
+): SipDestination | undefined {
   if (uri === undefined || (uri.scheme !== 'sip' && uri.scheme !== 'sips')) return undefined;
   const parsed = splitHostPort(uri.hostPort);
   if (parsed === undefined) return undefined;
   const transport = uriParameter(uri.parameters, 'transport')?.toUpperCase();
   const maddr = uriParameter(uri.parameters, 'maddr');
   return {
-    // RFC 3261 section 16.6 step 7: to a SIPS resource every hop is secured, whatever its Route says.
-    scheme: isForSips(request) ? 'sips' : uri.scheme,
+    scheme: isSecured ? 'sips' : uri.scheme,
     host: (maddr ?? parsed.host).replace(/^\[|\]$/g, ''),
     port: parsed.port === undefined ? undefined : Number(parsed.port),
     transport:

@@ -12,6 +12,7 @@ import type { Envelope } from './envelope.ts';
 import { locateStamped } from './locate.ts';
 import { flowGone } from './outgoing.ts';
 import type { PipelineOptions } from './ports.ts';
+import { redial } from './redial.ts';
 import { recognise } from './recognise.ts';
 import { returnResponse } from './return-response.ts';
 import type { RewriteInput } from './rewrite.ts';
@@ -150,7 +151,12 @@ export class Pipeline {
 
   /** A final request of another peer for a flow that is not there any more. */
   flowGone(bytes: Buffer): void {
-    this.#answerFinal(bytes, flowGone, 'flow-gone');
+    this.#guard(() => {
+      const failed = (): void => this.#answerFinal(bytes, flowGone, 'flow-gone');
+      const parsed = parseSipMessage(bytes);
+      const isOnItsWay = parsed.ok && redial(parsed.message, this.#options, failed);
+      if (!isOnItsWay) failed();
+    });
   }
 
   /** Answers a request that bears our Via already; the answer goes back as any other does. */
