@@ -110,10 +110,12 @@ function readSections<Type extends DnsType>(
   for (let index = 0; index < count; index += 1) {
     const { text: owner, next } = readName(bytes, at);
     const found = bytes.readUInt16BE(next);
-    const ttl = bytes.readUInt32BE(next + 4);
+    const isInternet = bytes.readUInt16BE(next + 2) === classInternet;
+    const ttl = readTtl(bytes, next + 4);
     const data = next + 10;
     at = data + bytes.readUInt16BE(next + 8);
     if (at > bytes.length) throw new RangeError('record beyond the end');
+    if (!isInternet) continue;
     if (found === typeNumbers[type] && index < answers) {
       sections.records.push({ owner, ttl, record: read(bytes, data, at) });
     } else if (found === typeCname && index < answers) {
@@ -124,6 +126,12 @@ function readSections<Type extends DnsType>(
     }
   }
   return sections;
+}
+
+/** RFC 2181 section 8: one with the highest bit set counts as none. */
+function readTtl(bytes: Buffer, at: number): number {
+  const ttl = bytes.readUInt32BE(at);
+  return ttl > 0x7fff_ffff ? 0 : ttl;
 }
 
 /** Follows aliases to the records that belong to the name (RFC 1034 section 4.3.2). */

@@ -1,6 +1,8 @@
 import { Buffer } from 'node:buffer';
 
 const nameCharactersMax = 253;
+/** Labels of the longest name: more pointers lead nowhere, but take time. */
+const pointersMax = 127;
 const name = /^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/;
 
 /** Lower-case name without its last dot, or undefined for what cannot be asked for. */
@@ -26,6 +28,7 @@ export function encodeName(text: string): Buffer {
 export function readName(bytes: Buffer, start: number): { text: string; next: number } {
   const labels: string[] = [];
   let characters = 0;
+  let pointers = 0;
   let next = -1;
   let at = start;
   // Every pointer must lead backwards (RFC 1035 section 4.1.4: "a prior occurrence").
@@ -35,7 +38,8 @@ export function readName(bytes: Buffer, start: number): { text: string; next: nu
     if (length >= 0xc0) {
       if (next < 0) next = at + 2;
       at = bytes.readUInt16BE(at) & 0x3fff;
-      if (at >= limit) throw new RangeError('pointer forwards');
+      pointers += 1;
+      if (at >= limit || pointers > pointersMax) throw new RangeError('pointer that leads nowhere');
       limit = at;
     } else if (length === 0) {
       return { text: labels.join('.'), next: next < 0 ? at + 1 : next };

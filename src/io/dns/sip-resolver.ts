@@ -155,7 +155,10 @@ export class SipResolver {
     const key = `${type} ${name}`;
     if (answers.has(key)) return;
     answers.set(key, []);
-    if (answers.size > this.#limits.lookupsPerRequestMax) return;
+    if (answers.size > this.#limits.lookupsPerRequestMax) {
+      this.#options.counters.count('sip_dns_lookups', 'limit');
+      return;
+    }
     answers.set(key, await this.#lookups.find(name, type));
   }
 

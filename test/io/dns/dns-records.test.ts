@@ -92,6 +92,20 @@ describe('records of a DNS reply', () => {
     assert.deepEqual(answerTo(bytes, 'A').records, []);
   });
 
+  it('are of the Internet', () => {
+    const bytes = reply('A', [
+      { type: 'A', class: 'CH', name: 'a.example', ttl: 60, data: '192.0.2.1' },
+      { type: 'A', class: 'IN', name: 'a.example', ttl: 60, data: '192.0.2.2' },
+    ]);
+    assert.deepEqual(answerTo(bytes, 'A').records, ['192.0.2.2']);
+  });
+
+  it('live no time at all when their time is negative (RFC 2181 section 8)', () => {
+    const ttl = 0x8000_0001;
+    const bytes = reply('A', [{ type: 'A', name: 'a.example', ttl, data: '192.0.2.1' }]);
+    assert.equal(answerTo(bytes, 'A').ttlSeconds, 0);
+  });
+
   it('are taken from the answer section alone', () => {
     const stray: Answer = { type: 'A', name: 'a.example', ttl: 60, data: '192.0.2.66' };
     assert.deepEqual(answerTo(reply('A', [], { authorities: [stray] }), 'A').records, []);
@@ -163,6 +177,19 @@ describe('names of the DNS', () => {
     assert.throws(() => readName(forwards, 0), RangeError);
     const backwards = Buffer.from([0x01, 0x41, 0x00, 0x01, 0x62, 0xc0, 0x00]);
     assert.deepEqual(readName(backwards, 3), { text: 'b.a', next: 7 });
+  });
+
+  it('follow no more pointers than a name has labels', () => {
+    const chain = (pointers: number): Buffer => {
+      const bytes = Buffer.alloc(3 + 2 * pointers);
+      bytes.write('\x01a\0', 'latin1');
+      for (let at = 0; at < pointers; at++) {
+        bytes.writeUInt16BE(0xc000 + (at === 0 ? 0 : 1 + 2 * at), 3 + 2 * at);
+      }
+      return bytes;
+    };
+    assert.equal(readName(chain(127), 3 + 2 * 126).text, 'a');
+    assert.throws(() => readName(chain(128), 3 + 2 * 127), RangeError);
   });
 
   it('are no longer than they may be, and equal none with octets of their own', () => {

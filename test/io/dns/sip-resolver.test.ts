@@ -246,6 +246,7 @@ describe('the SIP resolver', () => {
     bench.asked[1]!.answer(['192.0.2.1']);
     bench.asked[2]!.answer(['192.0.2.2']);
     assert.deepEqual(await found, ['UDP 192.0.2.1 5060', 'UDP 192.0.2.2 5060']);
+    assert.equal(bench.counters.get('sip_dns_lookups', 'limit'), 8);
   });
 
   it('bounds the answers that it keeps: the oldest goes first', async () => {
