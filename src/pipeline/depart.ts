@@ -30,9 +30,9 @@ export function depart(
     sendOut(request, options, refuse);
     return undefined;
   }
-  const { lastStamp } = recognised;
   // Its own stamp says who sends, not who receives.
-  return { ...recognised, stamp: lastStamp?.beroute === sender ? undefined : lastStamp };
+  const isOwnStamp = recognised.stamp?.beroute === sender;
+  return isOwnStamp ? { ...recognised, stamp: undefined } : recognised;
 }
 
 function isFlowOf(

@@ -13,10 +13,11 @@ import { stampText, type Stamp, type Stamper } from './stamp.ts';
 
 /** What a request's routing fields say of us, and what has to go before it travels on. */
 export interface Recognised {
-  /** Valid stamp of a Route or of the Request-URI that a strict router made of it. */
+  /**
+   * Valid stamp of a Route or of the Request-URI that a strict router made of it. Of several the last
+   * one: it is the receiver's.
+   */
   readonly stamp: Stamp | undefined;
-  /** The valid stamp of the last Route of ours, which is the receiver's where both ends are in the cluster. */
-  readonly lastStamp: Stamp | undefined;
   /** A stamp was there but not signed by us for this dialog. */
   readonly isForged: boolean;
   /** The client's flow that our Routes name, the last one of several. */
@@ -37,7 +38,6 @@ export interface Recognised {
 
 const nothing: Recognised = {
   stamp: undefined,
-  lastStamp: undefined,
   isForged: false,
   flow: undefined,
   isFlowOnward: false,
@@ -97,7 +97,6 @@ class OwnUris {
   readonly #message: SipMessage;
   readonly #stamper: Stamper;
   #stamp: Stamp | undefined;
-  #lastStamp: Stamp | undefined;
   #isForged = false;
   #flow: FlowToken | undefined;
   #isFlowOnward = false;
@@ -119,24 +118,18 @@ class OwnUris {
     if (besig !== undefined || beroute !== undefined) {
       const stamp = { bekey: uri.bekey ?? '', beroute: beroute ?? '' };
       const isSigned = verify(this.#stamper, stamp, this.#message.callId, besig ?? '');
-      if (isSigned) {
-        this.#stamp ??= stamp;
-        this.#lastStamp = stamp;
-      } else if (namesUs) this.#isForged = true;
+      if (isSigned) this.#stamp = stamp;
+      else if (namesUs) this.#isForged = true;
       isOurs ||= isSigned;
     }
     if (isOurs && user !== '') this.#takeToken(user, isFirst);
     return isOurs;
   }
 
-  result(): Pick<
-    Recognised,
-    'stamp' | 'lastStamp' | 'isForged' | 'flow' | 'isFlowOnward' | 'isFlowForged'
-  > {
+  result(): Pick<Recognised, 'stamp' | 'isForged' | 'flow' | 'isFlowOnward' | 'isFlowForged'> {
     const stamp = this.#stamp;
     return {
       stamp,
-      lastStamp: this.#lastStamp,
       isForged: stamp === undefined && this.#isForged,
       flow: this.#flow,
       isFlowOnward: this.#isFlowOnward,

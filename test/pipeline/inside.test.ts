@@ -146,6 +146,21 @@ describe('a request that an application sends on', () => {
   ];
   const uri = 'sip:conf@sip.example.net';
 
+  it('leaves the one that sent it on out of the dialog when that records no route', () => {
+    const peer = peerNamed('a');
+    peer.rules = roomRules;
+    const room = rooms.find((each) => peer.view.ring.owner(digestOf(each)) !== 'a')!;
+    assert.equal(peer.route({ uri: 'sip:x@10.0.0.1:5080' }), 'a');
+    const recorded = peer.last.message
+      .headers('record-route')
+      .map((each) => `Record-Route: ${each}`);
+    const next = peer.route({ uri, via, extra: [...recorded, `X-Room: ${room}`] }, inner('a'));
+    assert.notEqual(next, 'a');
+    const { caller } = routesIn(peer);
+    assert.equal(caller.length, 4);
+    assert.equal(peer.route({ method: 'BYE', uri, toTag: 't', extra: caller }), next);
+  });
+
   it('is routed by what it says now, not as the one that the application was given', () => {
     const peer = peerNamed('a');
     peer.rules = roomRules;
