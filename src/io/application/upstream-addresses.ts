@@ -32,6 +32,11 @@ export class UpstreamAddresses {
     return this.#own[0];
   }
 
+  /** All that are known, in the order to try. */
+  get own(): readonly string[] {
+    return this.#own;
+  }
+
   get isName(): boolean {
     return isIP(this.#options.host) === 0;
   }

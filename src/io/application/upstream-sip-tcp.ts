@@ -1,7 +1,8 @@
-import { connect, type Socket } from 'node:net';
+import { connect, isIPv6, type LookupFunction, type Socket } from 'node:net';
 import { isWildcard } from '../../config/address.ts';
 import { sipSocketLimits, upstreamLimits } from '../../config/defaults.ts';
 import type { Counters } from '../../pipeline/counters.ts';
+import type { UpstreamAddresses } from './upstream-addresses.ts';
 import type { Reachability } from './upstream-reachability.ts';
 import type { UpstreamSipConnection } from './upstream-sip-connection.ts';
 import type { UpstreamSipConnections } from './upstream-sip-connections.ts';
@@ -11,6 +12,7 @@ export interface UpstreamSipTcpOptions {
   readonly host: string;
   readonly port: number;
   readonly local: { readonly address: string };
+  readonly addresses: UpstreamAddresses;
   readonly connections: UpstreamSipConnections;
   readonly reachability: Reachability;
   readonly counters: Counters;
@@ -39,6 +41,20 @@ export class UpstreamSipTcp {
     return true;
   }
 
+  /**
+   * Addresses that our own can reach, and that connections are accepted from. The system's resolver
+   * might put one of the other family first, which a bound socket cannot dial.
+   */
+  readonly #lookup: LookupFunction = (_host, { all }, callback) => {
+    const [first, ...others] = this.#options.addresses.own.map((address) => ({
+      address,
+      family: isIPv6(address) ? 6 : 4,
+    }));
+    if (first === undefined) callback(new Error('no address is known'), '');
+    else if (all === true) callback(null, [first, ...others]);
+    else callback(null, first.address, first.family);
+  };
+
   stop(): void {
     const dialled = this.#dialled;
     this.#dialled = undefined;
@@ -49,7 +65,7 @@ export class UpstreamSipTcp {
   #dial(): Socket {
     const { host, port, local, connections } = this.#options;
     const from = isWildcard(local.address) ? {} : { localAddress: local.address };
-    const socket = connect({ host, port, ...from });
+    const socket = connect({ host, port, lookup: this.#lookup, ...from });
     let reason = 'no connection in time';
     const failed = (error: Error): void => {
       reason = error.message;

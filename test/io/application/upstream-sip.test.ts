@@ -166,6 +166,36 @@ describe('Upstream SIP over TCP', () => {
     assert.equal(await readText(await accepted.take(), text.length), text);
   });
 
+  it('dials the addresses of a name that its own can reach', async (t) => {
+    const { port, accepted } = await tcpNode(t);
+    for (const address of ['127.0.0.1', '::', '0.0.0.0']) {
+      const rig = await started(t, {
+        transport: 'tcp',
+        host: 'application.test',
+        port,
+        local: { address, port: 0 },
+        lookup: () => Promise.resolve(['::1', '127.0.0.1']),
+      });
+      assert.ok(rig.sip.deliver(invite), address);
+      assert.equal(await readText(await accepted.take(), text.length), text, address);
+    }
+  });
+
+  it('refuses what waits for a name without an address', async (t) => {
+    const rig = await started(t, {
+      transport: 'tcp',
+      host: 'application.test',
+      port: 5_060,
+      lookup: () => Promise.resolve([]),
+    });
+    assert.ok(rig.sip.deliver(invite));
+    assert.equal(await rig.refused.take(), text);
+    assert.deepEqual(
+      rig.logged.map((details) => 'error' in details && details.error),
+      ['no address is known'],
+    );
+  });
+
   it('dials nobody once it stops', async (t) => {
     const { port, accepted } = await tcpNode(t);
     const { sip } = await started(t, { transport: 'tcp', port });
