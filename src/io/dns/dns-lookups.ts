@@ -95,9 +95,11 @@ export class DnsLookups {
     clearTimeout(timer);
     this.#stops.delete(stop);
     this.#options.counters.count('sip_dns_lookups', outcomeOf(answer, isLate));
-    this.#keep(key, answer);
+    // A stranger's name may have thousands.
+    const records = answer?.records.slice(0, this.#options.limits.recordsMax) ?? [];
+    this.#keep(key, answer, records);
     this.#running.delete(key);
-    return answer?.records ?? [];
+    return records;
   }
 
   /** Asks on for the aliases that servers name without their records. */
@@ -118,9 +120,12 @@ export class DnsLookups {
     return { records: [], ttlSeconds: finite(ttlSeconds), alias: undefined };
   }
 
-  #keep(key: string, answer: DnsAnswer<DnsType> | undefined): void {
+  #keep(
+    key: string,
+    answer: DnsAnswer<DnsType> | undefined,
+    records: readonly DnsRecords[DnsType][],
+  ): void {
     const { limits, now } = this.#options;
-    const records = answer?.records ?? [];
     this.#kept.delete(key);
     if (this.#kept.size >= limits.answersRemembered) {
       const [oldest] = this.#kept.keys();

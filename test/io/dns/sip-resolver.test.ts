@@ -4,6 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { sipDnsLimits } from '../../../src/config/defaults.ts';
+import { DnsLookups } from '../../../src/io/dns/dns-lookups.ts';
 import type { DnsAnswer, DnsRecords, DnsType } from '../../../src/io/dns/dns-message.ts';
 import { SipResolver } from '../../../src/io/dns/index.ts';
 import type { SipResolverOptions } from '../../../src/io/dns/index.ts';
@@ -302,6 +303,27 @@ describe('the SIP resolver', () => {
     await turn();
     assert.deepEqual(bench.defects, [thrown]);
     assert.equal(bench.resolver.waiting, 0);
+  });
+});
+
+describe('look-ups', () => {
+  it('keep no more records of an answer than are looked at', async () => {
+    const records = Array.from({ length: 2_000 }, (_, at) => `10.0.${at >> 8}.${at & 255}`);
+    const lookups = new DnsLookups({
+      query: <Type extends DnsType>() =>
+        Promise.resolve({
+          records: records as unknown as DnsRecords[Type][],
+          ttlSeconds: 60,
+          alias: undefined,
+        }),
+      timeoutMs: 60_000,
+      now: () => 0,
+      counters: new Counters(),
+      limits: sipDnsLimits,
+    });
+    const most = records.slice(0, sipDnsLimits.recordsMax);
+    assert.deepEqual(await lookups.find('a.example', 'A'), most);
+    assert.deepEqual(lookups.known('a.example', 'A'), most);
   });
 });
 
