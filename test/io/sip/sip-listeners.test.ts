@@ -99,6 +99,9 @@ describe('SipListeners', () => {
           assert.equal(await client.read(6), 'answer');
           const target = { transport: arrival.transport, ...nowhere, address, serverName: '' };
           assert.equal(rig.listeners.names(target), arrival.listener);
+          const named = { ...target, port: arrival.port };
+          assert.ok(rig.listeners.sendOnFlow(arrival.flow, named, Buffer.from('next')));
+          assert.equal(await client.read(4), 'next');
         },
       );
     }

@@ -136,6 +136,25 @@ describe('SIP over TLS', { skip: withoutOpenssl }, () => {
     assert.equal(rig.counters.get('sip_handshake_failures', 'tls-client-certificate'), 3);
   });
 
+  it('resumes no session of a client whose authority is believed no more', async (t) => {
+    const clientCa = made.path('believed.pem');
+    copyFileSync(made.path('ours.pem'), clientCa);
+    const rig = await bind(t, { clientCa, clientCertificates: 'required' });
+    const first = dial(t, rig, named(client));
+    const given = once(first, 'session');
+    first.write(text);
+    await rig.inbox.take();
+    const [session] = (await given) as [Buffer];
+    const second = dial(t, rig, { ...named(client), session });
+    second.write(text);
+    await rig.inbox.take();
+    assert.ok(second.isSessionReused());
+    copyFileSync(made.path('theirs.pem'), clientCa);
+    await rig.listeners.reloadCertificates();
+    await closing(dial(t, rig, { ...named(client), session }));
+    assert.equal(rig.counters.get('sip_handshake_failures', 'tls-client-certificate'), 1);
+  });
+
   it('counts why handshakes fail', async (t) => {
     const rig = await bind(t, {}, { limits: { handshakeTimeoutMs: 50 } });
     const plain = connectTcp({ host, port: rig.port() });
