@@ -30,9 +30,7 @@ export function depart(
     sendOut(request, options, refuse);
     return undefined;
   }
-  // Its own stamp says who sends, not who receives.
-  const isOwnStamp = recognised.stamp?.beroute === sender;
-  return isOwnStamp ? { ...recognised, stamp: undefined } : recognised;
+  return recognised;
 }
 
 function isFlowOf(

@@ -84,6 +84,23 @@ describe('a call between two applications of the cluster', () => {
     assert.equal(peer.route(fromA(info), inner('a')), 'b');
   });
 
+  it('stays with one that has called itself', () => {
+    const peer = peerNamed('a');
+    peer.route(fromA({ uri: 'sip:x@10.0.0.1:5080' }), inner('a'));
+    const { caller, called } = routesIn(peer);
+    for (const fromTag of ['t1', 't2', 't3', 't4', 't5']) {
+      const info = {
+        method: 'INFO',
+        uri: 'sip:a@sip.example.net',
+        callId,
+        fromTag,
+        toTag: 'from1',
+      };
+      assert.equal(peer.route({ ...info, extra: called }, inner('a')), 'a');
+      assert.equal(peer.route({ ...info, extra: caller }, inner('a')), 'a');
+    }
+  });
+
   it('stays inside when the one that was called has left, and goes to its heir', () => {
     const peer = peerNamed('a');
     peer.route(fromA(), inner('a'));

@@ -87,7 +87,9 @@ class Peer {
     const message = parsed(request(options));
     const recognised = recognise(message, this.options.names, this.options.stamper);
     const stamp = { bekey: digestOf('k'), beroute: instance.name };
-    return parsed(rewriteRequest({ message, arrival, recognised }, stamp, instance, this.options));
+    const sender = applicationOf(message, arrival, this.options.view());
+    const input = { message, arrival, recognised, sender };
+    return parsed(rewriteRequest(input, stamp, instance, this.options));
   }
 
   respond(message: Buffer, status = 200): string | undefined {
@@ -275,7 +277,7 @@ describe('a request of the application', () => {
     const options = { method: 'BYE', callId: fromApplication.callId!, toTag: 't' };
     const back = peer.depart({ ...options, uri: 'sip:a@10.0.0.1:5080', extra: routes }, own);
     assert.ok(back !== undefined);
-    assert.equal(back.stamp, undefined);
+    assert.equal(back.stamp?.beroute, 'a');
     assert.equal(back.removed.length, 2);
   });
 
