@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import type { Logger } from 'pino';
+import { isWildcard } from './config/address.ts';
 import { applicationSources, type Config } from './config/index.ts';
 import type { Application } from './io/application/application.ts';
 import type { UpstreamSip } from './io/application/upstream-sip.ts';
@@ -217,6 +218,6 @@ export class SipSide {
 
 /** Address families that a socket bound here can send to; one on all of IPv6 speaks both. */
 function familiesOf(address: string): readonly (4 | 6)[] {
-  if (address === '::') return [6, 4];
-  return isIPv6(address) ? [6] : [4];
+  if (!isIPv6(address)) return [4];
+  return isWildcard(address) ? [6, 4] : [6];
 }
