@@ -84,6 +84,7 @@ function bracketed(host: string): string {
 
 /** Whether a URI's `host` or `host:port` is one of ours; without a port 5060 is meant. */
 export function isOwn(names: SipNames, hostPort: string): boolean {
+  if (names.own.has(hostPort)) return true;
   const lower = hostPort.toLowerCase();
   if (names.own.has(lower)) return true;
   const hasPort = /:\d+$/.test(lower);

@@ -62,7 +62,7 @@ export function recognise(message: SipMessage, names: SipNames, stamper: Stamper
   const found = new OwnUris(message, stamper);
   let requestUri: string | undefined;
   if (strict !== undefined) {
-    found.take(strict, true);
+    found.take(strict, names);
     const last = values.pop();
     if (last !== undefined) {
       requestUri = asRequestUri(readRouteUri(last.text));
@@ -71,7 +71,7 @@ export function recognise(message: SipMessage, names: SipNames, stamper: Stamper
   }
   let top = 0;
   let next = readTop(values, top);
-  while (next !== undefined && found.take(next, isOwn(names, next.hostPort))) {
+  while (next !== undefined && found.take(next, names)) {
     removed.push(values[top]!);
     next = readTop(values, ++top);
   }
@@ -97,6 +97,8 @@ class OwnUris {
   readonly #message: SipMessage;
   readonly #stamper: Stamper;
   #stamp: Stamp | undefined;
+  /** Of the stamp. */
+  #signature = '';
   #isForged = false;
   #flow: FlowToken | undefined;
   #isFlowOnward = false;
@@ -107,23 +109,28 @@ class OwnUris {
     this.#stamper = stamper;
   }
 
-  /**
-   * @param namesUs its host is one of ours
-   * @returns whether it is ours: it names us or bears our signature
-   */
-  take(uri: RouteUri, namesUs: boolean): boolean {
+  /** @returns whether the URI is ours: it bears our signature or names us */
+  take(uri: RouteUri, names: SipNames): boolean {
     const { user, besig, beroute } = uri;
     const isFirst = this.#stamp === undefined;
-    let isOurs = namesUs;
-    if (besig !== undefined || beroute !== undefined) {
-      const stamp = { bekey: uri.bekey ?? '', beroute: beroute ?? '' };
-      const isSigned = verify(this.#stamper, stamp, this.#message.callId, besig ?? '');
-      if (isSigned) this.#stamp = stamp;
-      else if (namesUs) this.#isForged = true;
-      isOurs ||= isSigned;
-    }
-    if (isOurs && user !== '') this.#takeToken(user, isFirst);
-    return isOurs;
+    const isStamped = besig !== undefined || beroute !== undefined;
+    const stamp = { bekey: uri.bekey ?? '', beroute: beroute ?? '' };
+    const isSigned = isStamped && this.#verify(stamp, besig ?? '');
+    if (!isSigned && !isOwn(names, uri.hostPort)) return false;
+    if (isStamped && !isSigned) this.#isForged = true;
+    if (user !== '') this.#takeToken(user, isFirst);
+    return true;
+  }
+
+  /** Both faces of a peer mostly bear one stamp: it is verified once. */
+  #verify(stamp: Stamp, signature: string): boolean {
+    const { bekey, beroute } = this.#stamp ?? {};
+    const isSame = signature === this.#signature && stamp.bekey === bekey;
+    if (isSame && stamp.beroute === beroute) return true;
+    if (!verify(this.#stamper, stamp, this.#message.callId, signature)) return false;
+    this.#stamp = stamp;
+    this.#signature = signature;
+    return true;
   }
 
   result(): Pick<Recognised, 'stamp' | 'isForged' | 'flow' | 'isFlowOnward' | 'isFlowForged'> {

@@ -234,17 +234,19 @@ function editRouting(edits: Edits, message: SipMessage, recognised: Recognised):
 
 /** Removes whole lines where all their values go, else the values with their commas. */
 function removeRoutes(edits: Edits, message: SipMessage, { removed }: Recognised): void {
-  if (removed.length === 0) return;
-  if (removed.length === 1) return removeFromLine(edits, message, removed[0]!.line, removed);
-  for (const line of new Set(removed.map((value) => value.line))) {
-    const gone = removed.filter((value) => value.line === line);
-    removeFromLine(
-      edits,
-      message,
-      line,
-      gone.toSorted((a, b) => a.start - b.start),
-    );
+  // Only behind a strict router the last value comes first.
+  const inOrder = isAscending(removed) ? removed : removed.toSorted((a, b) => a.start - b.start);
+  for (let from = 0; from < inOrder.length;) {
+    const { line } = inOrder[from]!;
+    let to = from + 1;
+    while (inOrder[to]?.line === line) to++;
+    removeFromLine(edits, message, line, inOrder.slice(from, to));
+    from = to;
   }
+}
+
+function isAscending(values: readonly RouteValue[]): boolean {
+  return values.every(({ start }, index) => index === 0 || values[index - 1]!.start < start);
 }
 
 function removeFromLine(

@@ -75,10 +75,16 @@ interface Signed {
   readonly signature: string;
 }
 
-/** The signature of the last Via of a Call-ID. */
+/** The signature of a Via of ours. */
 interface SignedVia extends SignedDialog, WayBack {}
 
-/** The signature of a dialog's stamp; one entry a Call-ID. */
+/** The last signatures of a Call-ID. */
+interface SignedCall {
+  dialog: SignedDialog | undefined;
+  via: SignedVia | undefined;
+}
+
+/** The signature of a dialog's stamp. */
 interface SignedDialog {
   readonly bekey: string;
   readonly beroute: string;
@@ -92,9 +98,11 @@ interface SignedDialog {
 export class Stamper {
   readonly #keys: readonly MacKey[];
   readonly #signer: MacKey;
-  readonly #dialogs = new Generations<SignedDialog>(stampLimits.signaturesRemembered);
-  readonly #vias = new Generations<SignedVia>(stampLimits.signaturesRemembered);
+  readonly #calls = new Generations<SignedCall>(stampLimits.signaturesRemembered);
   readonly #others = new Generations<Signed>(stampLimits.signaturesRemembered);
+  /** What was asked for last: one message asks several times for its Call-ID. */
+  #lastCallId = '';
+  #lastCall: SignedCall | undefined;
 
   /** @param keys at least one; the first one signs */
   constructor(keys: readonly StampKey[]) {
@@ -106,30 +114,30 @@ export class Stamper {
 
   /** Signs the stamp of a dialog, for Record-Route. @returns `<keyId>.<mac>` */
   signDialog(stamp: Stamp, callId: string): string {
-    const known = this.#dialogs.get(callId);
+    const known = this.#known(callId)?.dialog;
     if (known !== undefined && isOf(known, stamp) && this.#isSigners(known.signature)) {
       return known.signature;
     }
     const signature = this.#make(signedText('dialog', stampText(stamp), callId));
-    this.#dialogs.set(callId, { bekey: own(stamp.bekey), beroute: own(stamp.beroute), signature });
+    this.#rememberDialog(stamp, callId, signature);
     return signature;
   }
 
   /** Whether the stamp was signed for this dialog by one of the keys. */
   verifyDialog(stamp: Stamp, callId: string, signature: string): boolean {
-    const known = this.#dialogs.get(callId);
-    if (known !== undefined && isOf(known, stamp) && isEqual(known.signature, signature))
+    const known = this.#known(callId)?.dialog;
+    if (known !== undefined && isOf(known, stamp) && isEqual(known.signature, signature)) {
       return true;
+    }
     const valid = this.#check(signedText('dialog', stampText(stamp), callId), signature);
     if (valid === undefined) return false;
-    const { bekey, beroute } = stamp;
-    this.#dialogs.set(callId, { bekey: own(bekey), beroute: own(beroute), signature: valid });
+    this.#rememberDialog(stamp, callId, valid);
     return true;
   }
 
   /** Signs the stamp and the way back of our Via. @returns `<keyId>.<mac>` */
   signVia(stamp: Stamp, way: WayBack, callId: string): string {
-    const known = this.#vias.get(callId);
+    const known = this.#known(callId)?.via;
     if (known !== undefined && isVia(known, stamp, way) && this.#isSigners(known.signature)) {
       return known.signature;
     }
@@ -140,7 +148,7 @@ export class Stamper {
 
   /** Whether our Via of a message of this Call-ID is as one of the keys signed it. */
   verifyVia(stamp: Stamp, way: WayBack, callId: string, signature: string): boolean {
-    const known = this.#vias.get(callId);
+    const known = this.#known(callId)?.via;
     if (known !== undefined && isVia(known, stamp, way) && isEqual(known.signature, signature)) {
       return true;
     }
@@ -150,14 +158,36 @@ export class Stamper {
     return true;
   }
 
+  #known(callId: string): SignedCall | undefined {
+    if (callId === this.#lastCallId) return this.#lastCall;
+    const call = this.#calls.get(callId);
+    this.#lastCallId = callId;
+    this.#lastCall = call;
+    return call;
+  }
+
+  #callOf(callId: string): SignedCall {
+    let call = this.#known(callId);
+    if (call === undefined) {
+      call = { dialog: undefined, via: undefined };
+      this.#calls.set(callId, call);
+      this.#lastCall = call;
+    }
+    return call;
+  }
+
+  #rememberDialog({ bekey, beroute }: Stamp, callId: string, signature: string): void {
+    this.#callOf(callId).dialog = { bekey: own(bekey), beroute: own(beroute), signature };
+  }
+
   #rememberVia(stamp: Stamp, way: WayBack, callId: string, signature: string): void {
-    this.#vias.set(callId, {
+    this.#callOf(callId).via = {
       bekey: own(stamp.bekey),
       beroute: own(stamp.beroute),
       ingressPeer: own(way.ingressPeer),
       flow: own(way.flow),
       signature,
-    });
+    };
   }
 
   /** Signs what outlives a call: Path and cookies. @param value holds no line feed */

@@ -75,30 +75,65 @@ export function readUri(uri: string): RouteUri | undefined {
   const semicolon = uri.indexOf(';', hostStart);
   const hostEnd = semicolon < 0 || semicolon > end ? end : semicolon;
   const parameters = uri.slice(hostEnd, end);
+  const { isLoose, bekey, beroute, besig } = readParameters(parameters);
   return {
     uri,
     scheme: uri.slice(0, colon).toLowerCase(),
     user: at < 0 ? '' : uri.slice(colon + 1, at),
     hostPort: uri.slice(hostStart, hostEnd),
-    isLoose: uriParameter(parameters, 'lr') !== undefined,
+    isLoose,
     parameters,
-    bekey: uriParameter(parameters, 'bekey'),
-    beroute: uriParameter(parameters, 'beroute'),
-    besig: uriParameter(parameters, 'besig'),
+    bekey,
+    beroute,
+    besig,
   };
+}
+
+const letterB = 0x62;
+const letterL = 0x6c;
+
+/** Reads what a proxy looks for in one go; the first of two equal names counts. */
+function readParameters(
+  parameters: string,
+): Pick<RouteUri, 'isLoose' | 'bekey' | 'beroute' | 'besig'> {
+  let isLoose = false;
+  let bekey: string | undefined;
+  let beroute: string | undefined;
+  let besig: string | undefined;
+  for (let at = 0; at >= 0 && at < parameters.length;) {
+    const next = parameters.indexOf(';', at + 1);
+    const end = next < 0 ? parameters.length : next;
+    const letter = parameters.charCodeAt(at + 1) | 0x20;
+    if (letter === letterB) {
+      bekey ??= valueOf(parameters, at + 1, end, 'bekey');
+      beroute ??= valueOf(parameters, at + 1, end, 'beroute');
+      besig ??= valueOf(parameters, at + 1, end, 'besig');
+    } else if (letter === letterL) {
+      isLoose ||= valueOf(parameters, at + 1, end, 'lr') !== undefined;
+    }
+    at = next;
+  }
+  return { isLoose, bekey, beroute, besig };
 }
 
 /** Value of a URI parameter; empty when it has none, undefined when absent. Names fold case. */
 export function uriParameter(parameters: string, name: string): string | undefined {
   for (let at = 0; at >= 0 && at < parameters.length;) {
     const next = parameters.indexOf(';', at + 1);
-    const end = next < 0 ? parameters.length : next;
-    const nameEnd = at + 1 + name.length;
-    if (nameEnd <= end && parameters.slice(at + 1, nameEnd).toLowerCase() === name) {
-      if (nameEnd === end) return '';
-      if (parameters[nameEnd] === '=') return parameters.slice(nameEnd + 1, end);
-    }
+    const value = valueOf(parameters, at + 1, next < 0 ? parameters.length : next, name);
+    if (value !== undefined) return value;
     at = next;
   }
   return undefined;
+}
+
+/** Value of the parameter at `start`..`end`; undefined when it has another name. */
+function valueOf(parameters: string, start: number, end: number, name: string): string | undefined {
+  const nameEnd = start + name.length;
+  if (nameEnd > end) return undefined;
+  for (let at = 0; at < name.length; at++) {
+    if ((parameters.charCodeAt(start + at) | 0x20) !== name.charCodeAt(at)) return undefined;
+  }
+  if (nameEnd === end) return '';
+  return parameters[nameEnd] === '=' ? parameters.slice(nameEnd + 1, end) : undefined;
 }
