@@ -71,6 +71,7 @@ const planted: readonly (readonly [rule: string, from: string, to: string])[] = 
   ['cli-uses-tools-not-rooms', 'src/cli/asks-io.ts', 'src/io/gossip/room.ts'],
   ['demo-uses-the-public-application-interface', 'src/demo/asks-sip.ts', 'src/sip/room.ts'],
   ['nothing-imports-the-composition-root', 'src/io/http/asks-peer.ts', 'src/peer.ts'],
+  ['only-peer-puts-its-sides-together', 'src/cli/asks-side.ts', 'src/peer-sip.ts'],
   ['no-development-dependency-at-run-time', 'src/sip/generates.ts', 'fast-check'],
 ];
 
