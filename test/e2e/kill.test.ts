@@ -33,7 +33,7 @@ describe('kill -9 of one peer under load', { timeout: 120_000 }, () => {
     const timeline = { killedMs: 0, settledMs: 0 };
     const kill = async (): Promise<void> => {
       // So much has come in here that a quarter of the load is done and calls are under way.
-      while ((await metric(victim.admin, 'sailring_sip_requests_total', 'fallback')) < 120);
+      while ((await metric(victim.admin, 'sailring_sip_received_total', 'udp')) < 200);
       timeline.killedMs = Date.now();
       process.kill(victim.pid, 'SIGKILL');
       timeline.settledMs = await settled(
