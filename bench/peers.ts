@@ -1,6 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import { transactionLimits } from '../src/config/defaults.ts';
 import { startProgram, subjectCore } from './processes.ts';
 import type { Started } from './processes.ts';
 import { answersOk, ports, until } from './ports.ts';
@@ -74,7 +76,11 @@ export function httpPeer(name: string, index: 0 | 1, origin: 0 | 1): PeerFile {
   });
 }
 
-/** Starts peers, all on the subject's core, and waits until each is ready and knows all others. */
+/**
+ * Starts peers, all on the subject's core, and waits until each is ready and knows all others, and until
+ * no peer asks others about new requests any more: that is how they run, but for the first half minute
+ * after a change of the ring.
+ */
 export async function startPeers(files: readonly PeerFile[]): Promise<readonly Started[]> {
   const folder = join(here, 'build', 'peers');
   mkdirSync(folder, { recursive: true });
@@ -90,6 +96,7 @@ export async function startPeers(files: readonly PeerFile[]): Promise<readonly S
         knowsAll(file.adminPort, files.length),
       );
     }
+    await setTimeout(transactionLimits.timeoutMs);
   } catch (error) {
     for (const peer of started) await peer.stop();
     throw error;
