@@ -240,7 +240,12 @@ class Peer implements RunningPeer {
     const http =
       application.http === undefined
         ? undefined
-        : new UpstreamHttp({ ...application.http, counters: this.#counters, log: this.#log });
+        : new UpstreamHttp({
+            host: application.http.host,
+            port: application.http.port,
+            counters: this.#counters,
+            log: this.#log,
+          });
     return new UpstreamApplication({ sip: this.#sip.upstream, http, counters: this.#counters });
   }
 

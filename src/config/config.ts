@@ -95,11 +95,11 @@ export interface SipListenerConfig extends ListenAddress {
   /** Sources that must begin a connection with a PROXY header; others may not. */
   readonly proxyProtocol: readonly string[];
   /** Always there for `tls` and `wss`, never for others. */
-  readonly tls?: SipTlsConfig;
+  readonly tls?: ServerTlsConfig;
 }
 
 /** Absolute paths of PEM files; they are read again when they change. */
-export interface SipTlsConfig {
+export interface ServerTlsConfig {
   readonly certificate: string;
   readonly key: string;
   /** Further certificates, by the server name that a client asks for (SNI). */
@@ -156,12 +156,75 @@ export interface SipOverloadConfig {
 }
 
 export interface HttpConfig {
-  readonly listeners: readonly ListenAddress[];
+  readonly listeners: readonly HttpListenerConfig[];
   /** The longest path that a target begins with decides. */
   readonly contextRoots: readonly ContextRootConfig[];
   readonly cookies: CookieConfig;
+  /** URL parameters whose value is the key of the session, the first that is there. */
+  readonly affinityKeys: readonly string[];
+  /** What the application here writes behind the last dot of its session ids; other peers learn it. */
+  readonly jvmRoute?: string;
+  /** Where requests go when no instance is left. */
+  readonly unavailableHost?: UnavailableHostConfig;
   /** Addresses or networks whose forwarding headers are believed. */
   readonly trustedProxies: readonly string[];
+  /** A request without `traceparent` gets one. */
+  readonly traceparent: boolean;
+  readonly connections: HttpConnectionsConfig;
+  readonly timeouts: HttpTimeoutsConfig;
+  readonly retries: HttpRetriesConfig;
+}
+
+export interface HttpListenerConfig extends ListenAddress {
+  /** HTTPS. */
+  readonly tls?: ServerTlsConfig;
+  /** HTTP/2: by ALPN with TLS, by prior knowledge in clear text. */
+  readonly http2: boolean;
+  /** Sources that must begin a connection with a PROXY header; others may not. */
+  readonly proxyProtocol: readonly string[];
+  /** Every request is sent to HTTPS of the same host at this port. */
+  readonly redirectToHttpsPort?: number;
+}
+
+export interface UnavailableHostConfig {
+  /** `host:port` of an HTTP server. */
+  readonly host: string;
+  /** `redirect`: clients are sent there; `proxy`: requests are. */
+  readonly mode: 'redirect' | 'proxy';
+}
+
+export interface HttpConnectionsConfig {
+  /** Client connections of one listener at one time. */
+  readonly max: number;
+  /** Client connections of one source address at one time. */
+  readonly perSourceMax: number;
+  /** Requests of one HTTP/2 connection at one time. */
+  readonly streamsMax: number;
+}
+
+/** Milliseconds; 0 is no limit where the schema allows it. */
+export interface HttpTimeoutsConfig {
+  /** From the first byte of a request's head to its last. */
+  readonly headMs: number;
+  /** Between two pieces of a request's body. */
+  readonly bodyMs: number;
+  /** A kept client connection without a request. */
+  readonly idleMs: number;
+  /** From the whole request to the head of its response. */
+  readonly responseMs: number;
+  /** A client that takes no bytes of its response. */
+  readonly writeMs: number;
+  /** A tunnel (WebSocket) through which nothing passes, either way; 0: for ever. */
+  readonly tunnelIdleMs: number;
+  /** A whole exchange; 0: for ever. */
+  readonly requestMs: number;
+}
+
+export interface HttpRetriesConfig {
+  /** Instances that one request is offered to, the first included. */
+  readonly attemptsMax: number;
+  /** Second and later offers, as a share of all requests. */
+  readonly budgetPercent: number;
 }
 
 export interface ContextRootConfig {
@@ -176,6 +239,8 @@ export interface CookieConfig {
   readonly domain?: string;
   readonly secure: boolean;
   readonly sameSite: 'Lax' | 'Strict' | 'None';
+  /** Max-Age attribute; without it the cookies end with the browser. */
+  readonly maxAgeSeconds?: number;
   /** When stamps are set: with a response that makes a session, or with every one. */
   readonly issue: 'session' | 'always';
   /** Names of cookies whose appearance in a response means a new session. */
@@ -220,6 +285,36 @@ export interface UpstreamSipConfig {
 export interface UpstreamHttpConfig {
   readonly host: string;
   readonly port: number;
+  /** What the server is spoken to in; `http2` by prior knowledge. */
+  readonly protocol: 'http1' | 'http2';
+  /** Connections to it; of `http2` each carries many requests. */
+  readonly connectionsMax: number;
+  /** Requests that wait for one of them. */
+  readonly queueMax: number;
+  readonly timeouts: UpstreamHttpTimeoutsConfig;
+  readonly ejection: EjectionConfig;
+}
+
+export interface UpstreamHttpTimeoutsConfig {
+  /** TCP connect. */
+  readonly connectMs: number;
+  /** Waiting for a free connection. */
+  readonly queueMs: number;
+  /** From the whole request to the head of the response. */
+  readonly responseMs: number;
+  /** Between two pieces of the response's body. */
+  readonly bodyMs: number;
+  /** A kept connection without a request. */
+  readonly idleMs: number;
+}
+
+/** When a server that keeps failing gets no requests for a while. */
+export interface EjectionConfig {
+  /** Failures in a row (no connection, no response); 0: never ejected. */
+  readonly failures: number;
+  /** The first pause; each further one is twice as long, up to `maxMs`. */
+  readonly baseMs: number;
+  readonly maxMs: number;
 }
 
 export interface AdminConfig {

@@ -63,6 +63,7 @@ export const configLimits = {
   contextRootsMax: 256,
   /** Names of session cookies. */
   sessionCookiesMax: 16,
+  affinityKeysMax: 16,
   /** Trusted proxies' addresses and networks. */
   trustedProxiesMax: 256,
   /** Name servers for ENUM, and for SIP. */
@@ -116,6 +117,20 @@ export const sipDefaults = {
   /** T1: clients begin to retransmit then (RFC 3261 section 17.1.1.1). */
   eventLoopDelayMs: 500,
   retryAfterSeconds: 5,
+} as const;
+
+/** What a configuration's `http` leaves out; `httpLimits` and `httpTimeouts` have the rest. */
+export const httpDefaults = {
+  tlsPort: 8_443,
+  /** Many clients may sit behind one address translator. */
+  connectionsPerSource: 1_024,
+  /** What RFC 9113 section 6.5.2 calls the least that should be allowed. */
+  streamsPerConnection: 100,
+  attemptsMax: 3,
+  retryBudgetPercent: 20,
+  ejectionFailures: 5,
+  ejectionBaseMs: 1_000,
+  ejectionMaxMs: 30_000,
 } as const;
 
 /** Data Centric Rules (docs/dcr.md). */
@@ -434,6 +449,8 @@ export const httpLimits = {
   candidatesMax: 3,
   /** How often a key may wait for a number's ENUM answer before 503. */
   pendingRoundsMax: 4,
+  /** Second and later offers that need no budget, each second. */
+  freeRetriesPerSecond: 10,
   /** Cookies of one name that are looked at. */
   stampCookiesMax: 4,
   /** Longest stamp cookie that is looked at. */
@@ -460,6 +477,10 @@ export const httpTimeouts = {
   writeMs: 30_000,
   /** A closed direction waits so long for the client's own end. */
   lingerMs: 2_000,
+  /** A tunnel through which nothing passes, either way. */
+  tunnelIdleMs: 3_600_000,
+  /** A whole exchange; 0: for ever. */
+  requestMs: 0,
   /** TCP connect to an upstream server. */
   upstreamConnectMs: 2_000,
   /** A request waits so long for a free upstream connection; above it 504. */

@@ -3,9 +3,10 @@ import { extname, resolve } from 'node:path';
 import type {
   ApplicationConfig,
   Config,
+  HttpConfig,
   LinkConfig,
   SipConfig,
-  SipTlsConfig,
+  ServerTlsConfig,
   StampSecret,
 } from './config.ts';
 import { configLimits } from './defaults.ts';
@@ -30,7 +31,7 @@ export function resolveSettings(
   world: ConfigWorld,
 ): { config: Config; faults: readonly Fault[] } {
   const resolver = new Resolver(directory, world);
-  const { name, stamps, admin, link, sip, rules, application, ...rest } = settings;
+  const { name, stamps, admin, link, sip, http, rules, application, ...rest } = settings;
   const { token, ...openAdmin } = admin;
   const { file, ...openRules } = rules;
   const config: Config = {
@@ -38,6 +39,7 @@ export function resolveSettings(
     name: name ?? nameFromHost(world.hostname),
     link: resolver.link(link),
     sip: resolver.sip(sip),
+    http: resolver.http(http),
     stamps: { ...stamps, keys: resolver.stampKeys(stamps.keys) },
     rules: { ...openRules, ...resolver.rules(file) },
     application: resolver.application(application),
@@ -115,7 +117,7 @@ class Resolver {
       listeners: sip.listeners.map((listener, at) =>
         listener.tls === undefined
           ? listener
-          : { ...listener, tls: this.#sipTls(['sip', 'listeners', at, 'tls'], listener.tls) },
+          : { ...listener, tls: this.#serverTls(['sip', 'listeners', at, 'tls'], listener.tls) },
       ),
       connections: {
         ...connections,
@@ -124,7 +126,18 @@ class Resolver {
     };
   }
 
-  #sipTls(path: KeyPath, { clientCa, ...tls }: SipTlsConfig): SipTlsConfig {
+  http(http: HttpConfig): HttpConfig {
+    return {
+      ...http,
+      listeners: http.listeners.map((listener, at) =>
+        listener.tls === undefined
+          ? listener
+          : { ...listener, tls: this.#serverTls(['http', 'listeners', at, 'tls'], listener.tls) },
+      ),
+    };
+  }
+
+  #serverTls(path: KeyPath, { clientCa, ...tls }: ServerTlsConfig): ServerTlsConfig {
     return {
       ...tls,
       certificate: this.#file([...path, 'certificate'], tls.certificate),

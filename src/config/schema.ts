@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import type { Config, StampSecret } from './config.ts';
 import { configDefaults, configLimits, enumLimits, gossipLimits } from './defaults.ts';
+import { http, upstreamHttp } from './http-schema.ts';
 import { sip } from './sip-schema.ts';
 import {
-  absolutePath,
-  cookieName,
   filePath,
   host,
   hostPort,
@@ -13,7 +12,6 @@ import {
   ipPort,
   keyId,
   nameText,
-  network,
   port,
 } from './values.ts';
 
@@ -118,55 +116,6 @@ const stamps = z.strictObject({
     .describe('a request with a forged stamp is routed as new, or answered 403'),
 });
 
-const cookies = z.strictObject({
-  bekey: cookieName.default('BEKEY').describe('name of the cookie that carries the key digest'),
-  beroute: cookieName.default('BEROUTE').describe('name of the cookie that carries the instance'),
-  path: absolutePath.default('/').describe('Path attribute'),
-  domain: z.exactOptional(host).describe('Domain attribute; by default none'),
-  secure: z.boolean().default(false).describe('Secure attribute; needs HTTPS in front'),
-  sameSite: z.enum(['Lax', 'Strict', 'None']).default('Lax').describe('SameSite attribute'),
-  issue: z
-    .enum(['session', 'always'])
-    .default('session')
-    .describe('set the cookies when a response makes a session, or with every response'),
-  sessionCookies: z
-    .array(cookieName)
-    .max(configLimits.sessionCookiesMax)
-    .default(['JSESSIONID'])
-    .describe('cookies of the application whose appearance means a new session'),
-});
-
-const http = z.strictObject({
-  listeners: z
-    .array(
-      z.strictObject({
-        address: ipAddress.default('127.0.0.1').describe('IP address to listen on'),
-        port: port.default(configDefaults.httpPort).describe('port; 0 takes any free one'),
-      }),
-    )
-    .max(configLimits.listenersMax)
-    .default([])
-    .describe('where HTTP/1.1 from outside arrives'),
-  contextRoots: z
-    .array(
-      z.strictObject({
-        path: absolutePath.describe('begin of the request target; the longest that fits decides'),
-        kind: z
-          .enum(['web', 'converged'])
-          .describe('`web`: sticky round robin; `converged`: the rules choose, with SIP'),
-      }),
-    )
-    .max(configLimits.contextRootsMax)
-    .default([{ path: '/', kind: 'converged' }])
-    .describe('kind of application under a path'),
-  cookies: cookies.prefault({}).describe('the stamp of HTTP sessions'),
-  trustedProxies: z
-    .array(network)
-    .max(configLimits.trustedProxiesMax)
-    .default([])
-    .describe('addresses or networks whose X-Forwarded-* and Forwarded headers are believed'),
-});
-
 const rules = z.strictObject({
   file: z
     .exactOptional(filePath)
@@ -221,12 +170,7 @@ const application = z
           )
           .describe('SIP server'),
         http: z
-          .exactOptional(
-            z.strictObject({
-              host: host.describe('host of the HTTP server'),
-              port: port.min(1).default(configDefaults.httpPort).describe('its port'),
-            }),
-          )
+          .exactOptional(upstreamHttp)
           .describe('HTTP server; at least one of `sip` and `http`'),
       })
       .describe('an upstream application'),

@@ -1,16 +1,17 @@
 import { z } from 'zod';
 import type { SipConfig } from './config.ts';
 import { configDefaults, configLimits, sipDefaults } from './defaults.ts';
+import { serverTls } from './tls-schema.ts';
 import {
   filePath,
   hostOrHostPort,
   hostPort,
   ipAddress,
   ipPort,
+  milliseconds,
   network,
   pattern,
   port,
-  serverName,
 } from './values.ts';
 
 /** Where a transport is expected without a port (RFC 3261 section 19.1.2, RFC 7118 section 7). */
@@ -26,43 +27,6 @@ const userAgentStart = pattern(
   /^[\x21-\x7e](?:[\x20-\x7e]{0,62}[\x21-\x7e])?$/u,
   'is no begin of a User-Agent; use 1 to 64 printable ASCII characters without spaces around them',
 );
-
-function milliseconds(least: number, most: number): z.ZodInt {
-  return z.int().min(least).max(most);
-}
-
-const tls = z
-  .strictObject({
-    certificate: filePath.describe('PEM file of the certificate and those between it and the root'),
-    key: filePath.describe('PEM file of its key'),
-    servers: z
-      .array(
-        z.strictObject({
-          name: serverName.describe(
-            'server name that the client asks for (SNI); `*.` is one label',
-          ),
-          certificate: filePath.describe('PEM file of the certificate for it'),
-          key: filePath.describe('PEM file of its key'),
-        }),
-      )
-      .max(configLimits.tlsServersMax)
-      .default([])
-      .describe('further certificates, by server name'),
-    clientCa: z
-      .exactOptional(filePath)
-      .describe('PEM file of the authority that signs client certificates'),
-    clientCertificates: z
-      .enum(['none', 'optional', 'required'])
-      .exactOptional()
-      .describe(
-        '`none`: not asked for; `optional`: checked when given; `required`; by default `optional` with `clientCa`, else `none`',
-      ),
-  })
-  .transform((given) => ({
-    ...given,
-    clientCertificates:
-      given.clientCertificates ?? (given.clientCa === undefined ? 'none' : 'optional'),
-  }));
 
 const listener = z
   .strictObject({
@@ -85,7 +49,7 @@ const listener = z
       .max(configLimits.proxySourcesMax)
       .default([])
       .describe('sources that must begin a connection with a PROXY header; others may not'),
-    tls: z.exactOptional(tls).describe('certificates; for `tls` and `wss` alone'),
+    tls: z.exactOptional(serverTls).describe('certificates; for `tls` and `wss` alone'),
   })
   .transform((given) => ({ ...given, port: given.port ?? defaultPorts[given.transport] }));
 

@@ -57,6 +57,15 @@ export const cookieName: z.ZodString = pattern(
   /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/u,
   'is not a cookie name; use letters, digits, "_" and "-"',
 );
+export const parameterName: z.ZodString = pattern(
+  /^[A-Za-z0-9._~-]{1,64}$/u,
+  'is not a usable URL parameter; use 1 to 64 of the characters A-Z a-z 0-9 . _ ~ -',
+);
+/** Of Tomcat and its kin: what stands behind the last dot of a session id. */
+export const jvmRoute: z.ZodString = pattern(
+  /^[A-Za-z0-9_-]{1,64}$/u,
+  'is not a usable route; use 1 to 64 of the characters A-Z a-z 0-9 _ -',
+);
 export const keyId: z.ZodString = pattern(
   /^[A-Za-z0-9]{1,16}$/u,
   'is not a key id; use 1 to 16 letters and digits',
@@ -67,6 +76,11 @@ export const filePath: z.ZodString = text(
 );
 /** 0 takes any free one. */
 export const port: z.ZodInt = z.int().min(0).max(65_535);
+
+/** A time within bounds. */
+export function milliseconds(least: number, most: number): z.ZodInt {
+  return z.int().min(least).max(most);
+}
 
 function isUsableIpPort(value: string): boolean {
   const parsed = parseHostPort(value);

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
-import type { SipTlsConfig } from '../../config/config.ts';
+import type { ServerTlsConfig } from '../../config/config.ts';
 
 /** What TLS handshakes need, as the files had it at one time. */
 interface Loaded {
@@ -15,12 +15,12 @@ const minVersion = 'TLSv1.2';
 
 /** Certificates and authorities of one listener, read from files that may be replaced at any time. */
 export class TlsCredentials {
-  readonly #files: SipTlsConfig;
+  readonly #files: ServerTlsConfig;
   readonly #serverCa: string | undefined;
   #loaded: Loaded | undefined;
 
   /** @param serverCa authorities of the servers that are dialled; without it those of Node */
-  constructor(files: SipTlsConfig, serverCa: string | undefined) {
+  constructor(files: ServerTlsConfig, serverCa: string | undefined) {
     this.#files = files;
     this.#serverCa = serverCa;
   }

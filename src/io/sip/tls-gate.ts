@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import type { SipTlsConfig } from '../../config/config.ts';
+import type { ServerTlsConfig } from '../../config/config.ts';
 import type { Counters } from '../../pipeline/counters.ts';
 import type { Handshake } from './handshake.ts';
 import type { TlsCredentials } from './tls-credentials.ts';
 
 export interface TlsGateOptions {
   readonly credentials: TlsCredentials;
-  readonly clientCertificates: SipTlsConfig['clientCertificates'];
+  readonly clientCertificates: ServerTlsConfig['clientCertificates'];
   readonly timeoutMs: number;
   readonly counters: Counters;
   readonly passed: (handshake: Handshake, secured: TLSSocket) => void;

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { env } from 'node:process';
-import type { SipTlsConfig } from '../../../src/config/config.ts';
+import type { ServerTlsConfig } from '../../../src/config/config.ts';
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
 const isRequired = env['SAILRING_REQUIRE_TOOLS'] === '1';
@@ -72,6 +72,6 @@ export class Certificates {
 }
 
 /** TLS files of a listener that asks for no client certificate. */
-export function tlsOf(pair: Pair, more: Partial<SipTlsConfig> = {}): SipTlsConfig {
+export function tlsOf(pair: Pair, more: Partial<ServerTlsConfig> = {}): ServerTlsConfig {
   return { ...pair, servers: [], clientCertificates: 'none', ...more };
 }

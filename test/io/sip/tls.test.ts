@@ -13,7 +13,7 @@ import {
 } from 'node:tls';
 import type { AddressInfo } from 'node:net';
 import { readFileSync } from 'node:fs';
-import type { SipTlsConfig } from '../../../src/config/config.ts';
+import type { ServerTlsConfig } from '../../../src/config/config.ts';
 import type { SipTarget } from '../../../src/pipeline/sip-target.ts';
 import { request } from '../../support/sip-text.ts';
 import { Certificates, tlsOf, withoutOpenssl, type Pair } from './certificates.ts';
@@ -51,7 +51,7 @@ describe('SIP over TLS', { skip: withoutOpenssl }, () => {
 
   function bind(
     t: TestContext,
-    tls: Partial<SipTlsConfig> = {},
+    tls: Partial<ServerTlsConfig> = {},
     options: RigOptions = {},
   ): Promise<ListenerRig> {
     const given = listener({ transport: 'tls', tls: tlsOf(server, tls) });
