@@ -6,22 +6,17 @@ import { applicationAddresses, type Config, type SipListenerConfig } from './con
 import { formatRuleError, type NumberResolver } from './dcr/index.ts';
 import { createApplication as createDemo } from './demo/conference.ts';
 import type { Member } from './gossip/index.ts';
-import type { RequestHead, RequestReceiver, ResponseReceiver } from './http/index.ts';
 import type { Application } from './io/application/application.ts';
 import { EmbeddedApplicationHost } from './io/application/embedded.ts';
-import { UpstreamHttp } from './io/application/upstream-http.ts';
 import { systemTime } from './io/application/system-time.ts';
 import { UpstreamApplication } from './io/application/upstream.ts';
 import { createEnumResolver, type EnumResolver } from './io/dns/index.ts';
 import { GossipAgent } from './io/gossip/agent.ts';
-import { HttpListener } from './io/http/index.ts';
 import { GrpcLinks, type LinkPeer } from './io/link/index.ts';
 import { loadRules } from './io/rules/index.ts';
+import { HttpSide } from './peer-http.ts';
 import { SipSide } from './peer-sip.ts';
 import { Counters } from './pipeline/counters.ts';
-import type { Envelope } from './pipeline/envelope.ts';
-import { defaultHttpRouting, HttpJourney } from './pipeline/http-journey.ts';
-import { cookieAttributes } from './pipeline/http-stamp-cookies.ts';
 import { KeyDeriver } from './pipeline/key.ts';
 import { Stamper } from './pipeline/stamp.ts';
 import { uriReader } from './pipeline/subjects.ts';
@@ -83,6 +78,7 @@ class Peer implements RunningPeer {
   readonly #numbers: EnumResolver | undefined;
   readonly #links: GrpcLinks;
   readonly #sip: SipSide;
+  readonly #http: HttpSide;
   readonly #application: Application;
   #keys = new KeyDeriver(undefined);
   #status: InstanceStatus = 'joining';
@@ -103,6 +99,7 @@ class Peer implements RunningPeer {
     const { enum: numbers } = config.rules;
     this.#numbers = numbers && createEnumResolver(numbers, this.#counters);
     this.#sip = this.#createSipSide();
+    this.#http = this.#createHttpSide();
     this.#links = this.#createLinks();
     this.#application = this.#createApplication();
   }
@@ -119,13 +116,14 @@ class Peer implements RunningPeer {
     await this.#run(this.#sip);
     await this.#links.start();
     this.#carriers.push(() => this.#links.stop(peerLimits.linkStopMs));
-    const http = await this.#listenForHttp();
+    this.#carriers.push(() => this.#http.stop());
+    await this.#http.start();
     const admin = this.#createAdmin();
     this.#closers.push(() => admin.stop());
     const adminAddress = await admin.start();
     this.#gossip = this.#createGossip();
     await this.#run(this.#gossip);
-    this.#addresses = this.#boundAddresses(http, adminAddress);
+    this.#addresses = this.#boundAddresses(adminAddress);
     await this.#joined();
     // An operator may have drained it, or somebody stopped it, while it waited for others.
     if (this.#status === 'joining') this.#announce('ready');
@@ -234,19 +232,28 @@ class Peer implements RunningPeer {
     });
   }
 
+  #createHttpSide(): HttpSide {
+    return new HttpSide({
+      config: this.#config,
+      log: this.#log,
+      counters: this.#counters,
+      stamper: this.#stamper,
+      keys: () => this.#keys,
+      view: () => this.#view,
+      links: () => this.#links,
+      application: () => this.#application,
+      numberKnown: (number) => this.#numbers?.whenKnown(number) ?? Promise.resolve(),
+    });
+  }
+
   #createApplication(): Application {
     const { application } = this.#config;
     if (application.kind === 'embedded') return this.#createEmbedded(application.module);
-    const http =
-      application.http === undefined
-        ? undefined
-        : new UpstreamHttp({
-            host: application.http.host,
-            port: application.http.port,
-            counters: this.#counters,
-            log: this.#log,
-          });
-    return new UpstreamApplication({ sip: this.#sip.upstream, http, counters: this.#counters });
+    return new UpstreamApplication({
+      sip: this.#sip.upstream,
+      http: this.#http.upstream,
+      counters: this.#counters,
+    });
   }
 
   #createEmbedded(module: string): Application {
@@ -259,18 +266,6 @@ class Peer implements RunningPeer {
       clock: systemTime,
       schedule: systemTime.schedule,
     });
-  }
-
-  #serveHttp(
-    instance: string,
-    request: RequestHead,
-    envelope: Envelope,
-    response: ResponseReceiver,
-  ): RequestReceiver | undefined {
-    if (instance === this.#config.name) {
-      return this.#application.serveHttp(request, envelope, response);
-    }
-    return this.#links.openHttp(instance, request, envelope, response);
   }
 
   #createGossip(): GossipAgent {
@@ -328,49 +323,6 @@ class Peer implements RunningPeer {
     this.#joining?.();
   }
 
-  async #listenForHttp(): Promise<string | undefined> {
-    const journey = this.#createHttpJourney();
-    let first: string | undefined;
-    for (const listen of this.#config.http.listeners) {
-      const listener = new HttpListener({
-        listen,
-        journey,
-        serve: (instance, request, envelope, response) =>
-          this.#serveHttp(instance, request, envelope, response),
-        trustedProxies: this.#config.http.trustedProxies,
-        whenNumberKnown: (number) => this.#numbers?.whenKnown(number) ?? Promise.resolve(),
-        counters: this.#counters,
-        log: this.#log,
-      });
-      this.#carriers.push(() => listener.stop());
-      await listener.start();
-      first ??= formatHostPort(listen.address, listener.port);
-    }
-    return first;
-  }
-
-  #createHttpJourney(): HttpJourney {
-    const { http, stamps } = this.#config;
-    const { cookies, contextRoots } = http;
-    return new HttpJourney({
-      view: () => this.#view,
-      keys: () => this.#keys,
-      stamper: this.#stamper,
-      counters: this.#counters,
-      routing: {
-        ...defaultHttpRouting,
-        bekeyCookie: cookies.bekey,
-        berouteCookie: cookies.beroute,
-        cookieAttributes: cookieAttributes(cookies),
-        contextRoots,
-        stampMode: cookies.issue,
-        sessionCookies: cookies.sessionCookies,
-        onInvalidStamp: stamps.onInvalid,
-      },
-      roundRobin: { turn: 0 },
-    });
-  }
-
   #createAdmin(): AdminServer {
     const { admin } = this.#config;
     const source = {
@@ -396,8 +348,9 @@ class Peer implements RunningPeer {
     };
   }
 
-  #boundAddresses(http: string | undefined, admin: string): PeerAddresses {
+  #boundAddresses(admin: string): PeerAddresses {
     const { name, gossip } = this.#config;
+    const { address: http } = this.#http;
     const sip: Partial<Record<SipListenerConfig['transport'], string>> = {};
     for (const { transport, address, port } of this.#sip.listeners.bound) {
       sip[transport] ??= formatHostPort(address, port);

@@ -1,0 +1,119 @@
+import type { Logger } from 'pino';
+import { formatHostPort } from './config/address.ts';
+import type { Config } from './config/index.ts';
+import type { Application } from './io/application/application.ts';
+import { UpstreamHttp } from './io/application/upstream-http.ts';
+import { HttpListener, type ServeHttp } from './io/http/index.ts';
+import type { Links } from './io/link/index.ts';
+import type { Counters } from './pipeline/counters.ts';
+import { defaultHttpRouting, HttpJourney } from './pipeline/http-journey.ts';
+import { cookieAttributes } from './pipeline/http-stamp-cookies.ts';
+import type { KeyDeriver } from './pipeline/key.ts';
+import type { Stamper } from './pipeline/stamp.ts';
+import type { ClusterView } from './pipeline/view.ts';
+
+/** What the HTTP side needs of the rest of the peer. */
+export interface HttpSideParts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly counters: Counters;
+  readonly stamper: Stamper;
+  readonly keys: () => KeyDeriver;
+  readonly view: () => ClusterView;
+  readonly links: () => Links;
+  readonly application: () => Application;
+  readonly numberKnown: (number: string) => Promise<void>;
+}
+
+/** The HTTP side of a peer, put together: listeners, journey, the application's connections. */
+export class HttpSide {
+  /** Connections to an upstream application. */
+  readonly upstream: UpstreamHttp | undefined;
+  readonly #parts: HttpSideParts;
+  readonly #listeners: readonly HttpListener[];
+
+  constructor(parts: HttpSideParts) {
+    this.#parts = parts;
+    this.upstream = this.#createUpstream();
+    const journey = this.#createJourney();
+    this.#listeners = parts.config.http.listeners.map(
+      (listen) =>
+        new HttpListener({
+          listen,
+          journey,
+          serve: this.#serve,
+          trustedProxies: parts.config.http.trustedProxies,
+          whenNumberKnown: parts.numberKnown,
+          counters: parts.counters,
+          log: parts.log,
+        }),
+    );
+  }
+
+  /** Binds the listeners. The application's connections are dialled when they are needed. */
+  async start(): Promise<void> {
+    for (const listener of this.#listeners) await listener.start();
+  }
+
+  /** `host:port` of the first listener; undefined: there is none. */
+  get address(): string | undefined {
+    const [listen] = this.#parts.config.http.listeners;
+    const [listener] = this.#listeners;
+    return listen && listener && formatHostPort(listen.address, listener.port);
+  }
+
+  /** Closes the listeners when running exchanges have ended, or had their time. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.stop()));
+  }
+
+  readonly #serve: ServeHttp = (instance, request, envelope, response) => {
+    const { config, application, links } = this.#parts;
+    return instance === config.name
+      ? application().serveHttp(request, envelope, response)
+      : links().openHttp(instance, request, envelope, response);
+  };
+
+  #createJourney(): HttpJourney {
+    const { config, view, keys, stamper, counters } = this.#parts;
+    const { cookies, contextRoots } = config.http;
+    return new HttpJourney({
+      view,
+      keys,
+      stamper,
+      counters,
+      routing: {
+        ...defaultHttpRouting,
+        bekeyCookie: cookies.bekey,
+        berouteCookie: cookies.beroute,
+        cookieAttributes: cookieAttributes(cookies),
+        contextRoots,
+        stampMode: cookies.issue,
+        sessionCookies: cookies.sessionCookies,
+        onInvalidStamp: config.stamps.onInvalid,
+      },
+      roundRobin: { turn: 0 },
+    });
+  }
+
+  #createUpstream(): UpstreamHttp | undefined {
+    const { config, counters, log } = this.#parts;
+    const { application } = config;
+    if (application.kind !== 'upstream' || application.http === undefined) return undefined;
+    const { host, port, connectionsMax, queueMax, timeouts } = application.http;
+    return new UpstreamHttp({
+      host,
+      port,
+      counters,
+      log,
+      limits: { connectionsMax, queueMax },
+      timeouts: {
+        upstreamConnectMs: timeouts.connectMs,
+        upstreamQueueMs: timeouts.queueMs,
+        upstreamResponseMs: timeouts.responseMs,
+        upstreamBodyMs: timeouts.bodyMs,
+        upstreamIdleMs: timeouts.idleMs,
+      },
+    });
+  }
+}
