@@ -223,12 +223,13 @@ function isNamed(name: string, node: { host: string; port: number }): boolean {
 /** Gossip carries them in metadata of fixed size; a peer whose own does not fit cannot start. */
 function announcedFaults(settings: Settings): Fault[] {
   const server = upstreamServer(settings);
-  const { link, sip } = settings;
+  const { http, link, sip } = settings;
   const applications = server === undefined ? [] : applicationAddresses(server);
   const texts = [
     link.advertise ?? formatHostPort(link.listen.address, link.listen.port),
     sip.internal.advertise ?? formatHostPort(sip.internal.address, sip.internal.port),
     ...applications,
+    http.jvmRoute ?? '',
   ];
   const bytes = texts.reduce((sum, text) => sum + text.length, 0);
   if (bytes <= configLimits.announcedBytesMax) return [];
@@ -240,7 +241,7 @@ function announcedFaults(settings: Settings): Fault[] {
   return [
     valueFault(
       first!.path,
-      `the addresses that this peer announces to others have ${bytes} characters; at most ${configLimits.announcedBytesMax} fit`,
+      `the addresses and the jvmRoute that this peer announces to others have ${bytes} characters; at most ${configLimits.announcedBytesMax} fit`,
       'write IP addresses or shorter names',
     ),
   ];

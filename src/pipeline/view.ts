@@ -15,6 +15,8 @@ export interface InstanceView {
   readonly sipTransport: 'UDP' | 'TCP';
   /** `host:port` of its SIP servers, lower case, the main one first; empty for an embedded application. */
   readonly applications: readonly string[];
+  /** What its application writes behind the last dot of its session ids; left out when it has none. */
+  readonly jvmRoute?: string;
 }
 
 /** A ring that was in force until a short time ago. */
@@ -34,6 +36,8 @@ export interface ClusterView {
   readonly applications: ReadonlyMap<string, string>;
   /** The same of instances that left or died. */
   readonly departed: ReadonlyMap<string, string>;
+  /** Instance by jvmRoute, of those that serve their sessions; routes that several claim are left out. */
+  readonly jvmRoutes: ReadonlyMap<string, string>;
   /** Rings of the last transaction time-out (RFC 3261 section 16.11), the latest first. */
   readonly pastRings: readonly PastRing[];
   /** Until then, peers may decide differently about one transaction: ring or rules have changed. */
@@ -52,6 +56,8 @@ export interface Announcement {
   readonly sipTransport: 'UDP' | 'TCP';
   /** `host:port` of its SIP servers, lower case; empty for an embedded application. */
   readonly applications: readonly string[];
+  /** {@link isJvmRoute}; left out when the application's session ids have none. */
+  readonly jvmRoute?: string;
 }
 
 const statuses: ReadonlySet<string> = new Set(['joining', 'ready', 'draining', 'disabled']);
@@ -67,6 +73,7 @@ export function announcementTags(announcement: Announcement): Record<string, str
     grpc: link,
     sip: `${sipTransport.toLowerCase()}:${sipInternal}`,
     ...(applications.length === 0 ? {} : { app: applications.join(',') }),
+    ...(announcement.jvmRoute === undefined ? {} : { jvm: announcement.jvmRoute }),
   };
 }
 
@@ -87,7 +94,17 @@ export function readAnnouncement(tags: Readonly<Record<string, string>>): Announ
     sipInternal: sip[2]!,
     sipTransport: sip[1] === 'udp' ? 'UDP' : 'TCP',
     applications: (tags['app'] ?? '').split(',').filter((address) => address !== ''),
+    ...announcedJvmRoute(tags['jvm']),
   };
+}
+
+function announcedJvmRoute(tag: string | undefined): { jvmRoute?: string } {
+  return tag !== undefined && isJvmRoute(tag) ? { jvmRoute: tag } : {};
+}
+
+/** Whether a text may be an instance's jvmRoute: what the configuration accepts, so without a dot. */
+export function isJvmRoute(text: string): boolean {
+  return /^[A-Za-z0-9_-]{1,64}$/.test(text);
 }
 
 /** A suspected member serves on until gossip is sure: only then do its keys move. */
@@ -113,16 +130,18 @@ export function viewOf(
     const { name } = member;
     const announced = readAnnouncement(member.tags);
     if (announced === undefined) continue;
-    const { status, sipInternal, sipTransport, weight, applications } = announced;
+    const { status, sipInternal, sipTransport, weight, applications, jvmRoute } = announced;
     if (!isLiving(member)) {
       for (const address of applications) departed.set(address, name);
       continue;
     }
-    instances.set(name, { name, status, sipInternal, sipTransport, applications });
+    const seen = { name, status, sipInternal, sipTransport, applications };
+    instances.set(name, jvmRoute === undefined ? seen : { ...seen, jvmRoute });
     if (status === 'ready') onRing.push({ name, weight });
   }
-  const applications = addressesOf(instances.values());
-  const base = { self, instances, applications, departed };
+  const applications = byClaim(instances.values(), (instance) => instance.applications);
+  const jvmRoutes = jvmRoutesOf(instances.values());
+  const base = { self, instances, applications, departed, jvmRoutes };
   if (previous?.ring.version === ringVersion(onRing)) {
     const { ring, pastRings, unsettledUntilMs } = previous;
     return { ...base, ring, pastRings, unsettledUntilMs };
@@ -141,17 +160,27 @@ export function unsettled(view: ClusterView, nowMs: number): ClusterView {
   return { ...view, unsettledUntilMs: nowMs + transactionLimits.timeoutMs };
 }
 
-/** What several instances claim, e.g. one on loopback for each host, names none of them. */
-function addressesOf(instances: Iterable<InstanceView>): ReadonlyMap<string, string> {
+/** Who may be meant by a jvmRoute: {@link ClusterView.jvmRoutes}. */
+export function jvmRoutesOf(instances: Iterable<InstanceView>): ReadonlyMap<string, string> {
+  return byClaim(instances, ({ status, jvmRoute }) =>
+    status === 'disabled' || jvmRoute === undefined ? [] : [jvmRoute],
+  );
+}
+
+/** What several instances claim, e.g. an address on loopback for each host, names none of them. */
+function byClaim(
+  instances: Iterable<InstanceView>,
+  claimsOf: (instance: InstanceView) => readonly string[],
+): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   const shared = new Set<string>();
-  for (const { name, applications } of instances) {
-    for (const address of applications) {
-      if (found.has(address)) shared.add(address);
-      found.set(address, name);
+  for (const instance of instances) {
+    for (const claim of claimsOf(instance)) {
+      if (found.has(claim)) shared.add(claim);
+      found.set(claim, instance.name);
     }
   }
-  for (const address of shared) found.delete(address);
+  for (const claim of shared) found.delete(claim);
   return found;
 }
 

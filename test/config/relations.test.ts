@@ -262,7 +262,7 @@ const relations: readonly (readonly [string, readonly string[], string, string])
       keys,
       'sip: { internal: { address: 192.0.2.1 }, listeners: [{ transport: udp }] }',
     ],
-    '1:45 the addresses that this peer announces to others have 422 characters; at most 400 fit',
+    '1:45 the addresses and the jvmRoute that this peer announces to others have 422 characters; at most 400 fit',
     'link: { advertise: "192.0.2.1:7947" }',
   ],
   [
@@ -395,18 +395,20 @@ describe('keys that do not go together are refused at their place:', () => {
     assert.deepEqual(problemsOf(text, demo), []);
   });
 
-  it('the longest addresses that are accepted fit the metadata of gossip', () => {
+  it('the longest addresses and jvmRoute that are accepted fit the metadata of gossip', () => {
+    const jvmRoute = 'r'.repeat(64);
     const host = (length: number): string =>
       `${'a'.repeat(62)}.`.repeat(8).slice(0, length - 1) + 'z';
     const nodes = [1, 2, 3, 4].map((at) => `[2001:db8:1111:2222:3333:4444:5555:${at}111]:5080`);
     const configOf = (length: number): string[] => [
       'sip: { listeners: [{ transport: udp }], internal: { address: 192.0.2.1 } }',
       keys,
+      `http: { jvmRoute: ${jvmRoute} }`,
       `application: { kind: upstream, sip: { host: ${host(length)}, port: 5080, extraServerNodes: ${JSON.stringify(nodes)} } }`,
     ];
     const lengths = Array.from({ length: 253 }, (_, at) => at + 1);
     const longest = lengths.findLast((length) => problemsOf(...configOf(length)).length === 0) ?? 0;
-    assert.ok(longest > 150 && longest < 253, String(longest));
+    assert.ok(longest > 100 && longest < 253, String(longest));
     const tags = announcementTags({
       epoch: Number.MAX_SAFE_INTEGER,
       status: 'draining',
@@ -415,6 +417,7 @@ describe('keys that do not go together are refused at their place:', () => {
       sipInternal: '192.0.2.1:5070',
       sipTransport: 'UDP',
       applications: [`${host(longest)}:5080`, ...nodes],
+      jvmRoute,
     });
     assert.ok(encodeTags(tags).length <= gossipLimits.metaBytesMax);
   });

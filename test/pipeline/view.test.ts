@@ -79,6 +79,32 @@ describe('viewOf', () => {
     assert.deepEqual(view.instances.get('b')?.applications, ['10.0.0.2:5080', shared]);
   });
 
+  it('finds instances by their jvmRoute, but not by one that several claim', () => {
+    const view = viewOf(
+      'a',
+      [
+        member('a', { jvmRoute: 'r1' }),
+        member('b', { jvmRoute: 'r2', status: 'draining' }),
+        member('c', { jvmRoute: 'shared' }),
+        member('d', { jvmRoute: 'shared', status: 'draining' }),
+        member('e', { jvmRoute: 'r3', status: 'disabled' }),
+        member('f', { jvmRoute: 'r4' }, 'dead'),
+        member('g', { jvmRoute: 'r5' }, 'suspect'),
+        member('h'),
+      ],
+      0,
+    );
+    assert.deepEqual(Object.fromEntries(view.jvmRoutes), { r1: 'a', r2: 'b', r5: 'g' });
+  });
+
+  it('gives a jvmRoute to the one that serves when another that claims it is disabled', () => {
+    const members = [
+      member('a', { jvmRoute: 'r1', status: 'disabled' }),
+      member('b', { jvmRoute: 'r1' }),
+    ];
+    assert.equal(viewOf('a', members, 0).jvmRoutes.get('r1'), 'b');
+  });
+
   it('knows the applications of those that left or died', () => {
     const applications = ['10.0.0.2:5080'];
     for (const state of ['dead', 'left'] as const) {
@@ -156,9 +182,17 @@ describe('Announcements', () => {
     const full = announcement({
       sipTransport: 'TCP',
       applications: ['10.0.0.1:5080', '[::1]:5080'],
+      jvmRoute: 'route-1',
     });
     for (const each of [announcement(), full]) {
       assert.deepEqual(readAnnouncement(announcementTags(each)), each);
+    }
+  });
+
+  it('lose a jvmRoute that no session id could name', () => {
+    for (const jvm of ['', 'a.b', 'a;b', 'a\r\nb', 'é', 'x'.repeat(65)]) {
+      const tags = { ...announcementTags(announcement()), jvm };
+      assert.deepEqual(readAnnouncement(tags), announcement(), JSON.stringify(jvm));
     }
   });
 });

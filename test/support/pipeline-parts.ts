@@ -7,7 +7,12 @@ import type { PipelineOptions, PipelinePorts, Question } from '../../src/pipelin
 import type { ResponseTarget } from '../../src/pipeline/return-response.ts';
 import type { SipDestination, SipTarget } from '../../src/pipeline/sip-target.ts';
 import { Stamper } from '../../src/pipeline/stamp.ts';
-import type { ClusterView, InstanceStatus, InstanceView } from '../../src/pipeline/view.ts';
+import {
+  jvmRoutesOf,
+  type ClusterView,
+  type InstanceStatus,
+  type InstanceView,
+} from '../../src/pipeline/view.ts';
 import { createRing } from '../../src/ring/index.ts';
 import {
   parseSipMessage,
@@ -89,6 +94,7 @@ export function clusterView(
       instances.flatMap(({ name, applications }) => applications.map((address) => [address, name])),
     ),
     departed: new Map(),
+    jvmRoutes: jvmRoutesOf(instances),
     pastRings: [],
     unsettledUntilMs: 0,
     ...overrides,
