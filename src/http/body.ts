@@ -26,6 +26,7 @@ export function createBodyReader(
     case 'chunked':
       return new ChunkedBody(bodyBytesMax);
     case 'close':
+    case 'tunnel':
       return new UntilCloseReader();
   }
 }

@@ -36,6 +36,21 @@ export function isValueByte(byte: number): boolean {
   return (classes[byte]! & valueBit) !== 0;
 }
 
+/** The same of a character's code; none for NaN and what is no byte. */
+export function isTokenCode(code: number): boolean {
+  return code < 256 && (classes[code]! & tokenBit) !== 0;
+}
+
+/** The same of a character's code; none for NaN and what is no byte. */
+export function isValueCode(code: number): boolean {
+  return code < 256 && (classes[code]! & valueBit) !== 0;
+}
+
+/** Visible ASCII without `#`, by code. */
+export function isTargetCode(code: number): boolean {
+  return code < 256 && (classes[code]! & targetBit) !== 0;
+}
+
 /** Visible ASCII without `#`. */
 export function isTargetByte(byte: number): boolean {
   return (classes[byte]! & targetBit) !== 0;

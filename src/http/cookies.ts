@@ -1,15 +1,12 @@
-import type { HeaderList } from './exchange.ts';
-import { isNamed } from './field.ts';
+import type { HeaderBlock } from './header-block.ts';
 
 /**
  * Values of the cookies of one name, in order, at most `limit`. Tolerant: what is not a pair is
  * passed over, blanks and a pair of double quotes around a value are removed. Headers stay as they are.
  */
-export function cookieValues(headers: HeaderList, name: string, limit: number): string[] {
+export function cookieValues(headers: HeaderBlock, name: string, limit: number): string[] {
   const values: string[] = [];
-  for (const field of headers) {
-    if (isNamed(field, 'cookie')) addValues(field[1], name, limit, values);
-  }
+  for (const line of headers.all('cookie')) addValues(line, name, limit, values);
   return values;
 }
 

@@ -1,5 +1,5 @@
 import type { HeaderList } from './exchange.ts';
-import type { Field } from './field.ts';
+import { HeaderBlock, lineEnd } from './header-block.ts';
 
 /** Headers of one hop (RFC 9110 section 7.6.1), and framing, which every hop makes anew. */
 const hopByHop: ReadonlySet<string> = new Set([
@@ -10,6 +10,8 @@ const hopByHop: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
   'content-length',
+  // Of HTTP/2 in clear text, which is never tunnelled.
+  'http2-settings',
 ]);
 
 /**
@@ -52,38 +54,63 @@ function isInternalRequestHeader(lowerCase: string): boolean {
   }
 }
 
-/** A request's headers without those of one hop and without those that only peers may write. */
+/**
+ * A request's headers without those of one hop and without those that only peers may write.
+ *
+ * @param isTunnel the request asks for an upgrade: Upgrade stays
+ */
 export function endToEndRequestHeaders(
-  headers: HeaderList,
+  headers: HeaderBlock,
   connectionOptions: readonly string[],
-): Field[] {
-  return endToEnd(headers, connectionOptions, isInternalRequestHeader);
+  isTunnel = false,
+): HeaderBlock {
+  return endToEnd(headers, connectionOptions, isInternalRequestHeader, isTunnel);
 }
 
 /** A response's headers without those of one hop and without the marks between peers. */
 export function endToEndResponseHeaders(
-  headers: HeaderList,
+  headers: HeaderBlock,
   connectionOptions: readonly string[],
-): Field[] {
-  return endToEnd(headers, connectionOptions, isMark);
+  isTunnel = false,
+): HeaderBlock {
+  return endToEnd(headers, connectionOptions, isMark, isTunnel);
 }
 
 function isMark(lowerCase: string): boolean {
   return lowerCase === 'proxy-bekey' || lowerCase === 'proxy-beroute';
 }
 
+/** First letters of all names that may have to go, both cases: most lines are passed over at a glance. */
+const suspects = new Uint8Array(128);
+for (const letter of 'cktuhpxfCKTUHPXF') suspects[letter.charCodeAt(0)] = 1;
+
 function endToEnd(
-  headers: HeaderList,
+  headers: HeaderBlock,
   connectionOptions: readonly string[],
   isInternal: (lowerCase: string) => boolean,
-): Field[] {
-  const kept: Field[] = [];
-  for (const field of headers) {
-    const lowerCase = field[0].toLowerCase();
-    if (!isInternal(lowerCase) && !isHopByHop(lowerCase, connectionOptions)) kept.push(field);
+  isTunnel: boolean,
+): HeaderBlock {
+  const { text } = headers;
+  const isListed = connectionOptions.some((option) => !usualOptions.has(option));
+  let kept = '';
+  let from = 0;
+  for (let at = 0; at < text.length;) {
+    const end = lineEnd(text, at);
+    if (isListed || suspects[text.charCodeAt(at)] === 1) {
+      const lower = text.slice(at, text.indexOf(':', at)).toLowerCase();
+      const goes = isInternal(lower) || isHopByHop(lower, connectionOptions);
+      if (goes && !(isTunnel && lower === 'upgrade')) {
+        kept += text.slice(from, at);
+        from = end;
+      }
+    }
+    at = end;
   }
-  return kept;
+  return from === 0 ? headers : HeaderBlock.checked(kept + text.slice(from));
 }
+
+/** Options that name no header, or one that goes anyway. */
+const usualOptions: ReadonlySet<string> = new Set(['close', 'keep-alive', 'upgrade', 'te']);
 
 /** Trailers that may go on. */
 export function endToEndTrailers(trailers: HeaderList): HeaderList {

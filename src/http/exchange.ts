@@ -1,3 +1,5 @@
+import type { HeaderBlock } from './header-block.ts';
+
 /**
  * The contract of one HTTP exchange between the side that asks and the side that serves. The same
  * two interfaces join listener, link, upstream pool and embedded application, so an exchange is
@@ -16,24 +18,34 @@ export type HeaderList = readonly (readonly [name: string, value: string])[];
 export type BodyFraming =
   | { readonly kind: 'none' }
   | { readonly kind: 'length'; readonly bytes: number }
-  | { readonly kind: 'chunked' };
+  | { readonly kind: 'chunked' }
+  /**
+   * Of a request: it asks to go over to the protocol in its Upgrade header; no body comes unless the
+   * answer is 101, and `end` follows only on another answer. Of a 101: from here on both directions are
+   * byte streams, each with its own end.
+   */
+  | { readonly kind: 'tunnel' };
 
 /** A request whose head is final: routed, stamped, stripped of hop-by-hop and framing headers. */
 export interface RequestHead {
   readonly method: string;
   /** Origin-form target as sent by the client (RFC 9112 section 3.2.1). */
   readonly target: string;
-  /** End-to-end headers only, Host included; no Content-Length and no Transfer-Encoding. */
-  readonly headers: HeaderList;
+  /**
+   * End-to-end headers only, Host included; no Content-Length and no Transfer-Encoding. Upgrade stays
+   * where the framing is `tunnel`, `TE: trailers` where the client takes trailers.
+   */
+  readonly headers: HeaderBlock;
   readonly framing: BodyFraming;
 }
 
 /** A response as the application gave it: end-to-end headers only, framing apart. */
 export interface ResponseHead {
-  /** 1xx heads may precede the final one; 101 turns both directions into byte streams. */
+  /** 1xx heads may precede the final one; 101 is final. */
   readonly status: number;
+  /** Empty where HTTP/2 brought it. */
   readonly reason: string;
-  readonly headers: HeaderList;
+  readonly headers: HeaderBlock;
   /** For HEAD and 304 `length` may be announced though no body follows. */
   readonly framing: BodyFraming;
 }

@@ -1,5 +1,4 @@
 import { isTokenByte, isValueByte } from './characters.ts';
-import type { HeaderList } from './exchange.ts';
 
 /** Name and value of one header. */
 export type Field = readonly [name: string, value: string];
@@ -24,29 +23,4 @@ export function parseField(bytes: Buffer, start: number, end: number): Field | u
 
 function isBlank(byte: number): boolean {
   return byte === 0x20 || byte === 0x09;
-}
-
-/**
- * Whether a header has this name.
- *
- * @param lower the name in lower case
- */
-export function isNamed(field: Field, lower: string): boolean {
-  const name = field[0];
-  return name.length === lower.length && (name === lower || name.toLowerCase() === lower);
-}
-
-/** First value of a header; undefined when there is none. @param lower the name in lower case */
-export function headerValue(headers: HeaderList, lower: string): string | undefined {
-  for (const field of headers) if (isNamed(field, lower)) return field[1];
-  return undefined;
-}
-
-/** All values of a header, joined as one list (RFC 9110 section 5.3); undefined when there is none. */
-export function headerList(headers: HeaderList, lower: string): string | undefined {
-  let list: string | undefined;
-  for (const field of headers) {
-    if (isNamed(field, lower)) list = list === undefined ? field[1] : `${list}, ${field[1]}`;
-  }
-  return list;
 }

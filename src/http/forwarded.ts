@@ -1,5 +1,4 @@
-import type { HeaderList } from './exchange.ts';
-import { type Field, headerList, headerValue } from './field.ts';
+import { fieldLines, type HeaderBlock } from './header-block.ts';
 
 /** Where a request came from, as this peer saw it. */
 export interface ForwardedHop {
@@ -15,26 +14,37 @@ export interface ForwardedHop {
  * The forwarding headers of the next hop (RFC 7239 and the older X-Forwarded-*). From a trusted
  * remote the lists are continued and what it says of protocol, host and port stands; from anyone else
  * they begin here. The peers' own addresses are never told.
+ *
+ * @returns field lines, each with its CRLF
  */
-export function forwardedHeaders(received: HeaderList, hop: ForwardedHop): Field[] {
-  const before = (lower: string): string | undefined =>
-    hop.isTrusted ? headerList(received, lower) : undefined;
-  const stated = (lower: string): string | undefined =>
-    hop.isTrusted ? headerValue(received, lower) : undefined;
+export function forwardedLines(received: HeaderBlock, hop: ForwardedHop): string {
   const proto = hop.isTls ? 'https' : 'http';
-  const statedHost = stated('x-forwarded-host') ?? hop.host;
-  const headers: Field[] = [
-    ['X-Forwarded-For', joined(before('x-forwarded-for'), hop.remoteAddress)],
-    ['X-Forwarded-Proto', stated('x-forwarded-proto') ?? proto],
-    ['X-Forwarded-Port', stated('x-forwarded-port') ?? portOf(hop.host, hop.isTls)],
-    ['Forwarded', joined(before('forwarded'), forwardedElement(hop, proto))],
-  ];
-  if (statedHost !== '') headers.push(['X-Forwarded-Host', statedHost]);
-  return headers;
+  const element = forwardedElement(hop, proto);
+  if (hop.isTrusted) return continuedLines(received, hop, proto, element);
+  const host = hop.host === '' ? '' : `X-Forwarded-Host: ${hop.host}\r\n`;
+  return (
+    `X-Forwarded-For: ${hop.remoteAddress}\r\nX-Forwarded-Proto: ${proto}\r\n` +
+    `X-Forwarded-Port: ${portOf(hop.host, hop.isTls)}\r\nForwarded: ${element}\r\n${host}`
+  );
 }
 
-function joined(before: string | undefined, own: string): string {
-  return before === undefined || before === '' ? own : `${before}, ${own}`;
+function continuedLines(
+  received: HeaderBlock,
+  hop: ForwardedHop,
+  proto: string,
+  element: string,
+): string {
+  const list = (lower: string, own: string): string =>
+    [...received.all(lower), own].filter((value) => value !== '').join(', ');
+  const host = received.get('x-forwarded-host') ?? hop.host;
+  const port = received.get('x-forwarded-port') ?? portOf(hop.host, hop.isTls);
+  return fieldLines([
+    ['X-Forwarded-For', list('x-forwarded-for', hop.remoteAddress)],
+    ['X-Forwarded-Proto', received.get('x-forwarded-proto') ?? proto],
+    ['X-Forwarded-Port', port],
+    ['Forwarded', list('forwarded', element)],
+    ...(host === '' ? [] : [['X-Forwarded-Host', host] as const]),
+  ]);
 }
 
 function forwardedElement(hop: ForwardedHop, proto: string): string {

@@ -1,21 +1,12 @@
 import { httpLimits } from '../config/defaults.ts';
 import { type HttpFault, httpFault, isFault } from './fault.ts';
-import type { Field } from './field.ts';
 import {
-  readHeader,
   receivedRequest,
   type ReceivedRequest,
   receivedResponse,
   type ReceivedResponse,
 } from './head.ts';
-import { LineReader } from './line-reader.ts';
-import {
-  parseRequestLine,
-  parseStatusLine,
-  type RequestLine,
-  startLineBytesMax,
-  type StatusLine,
-} from './start-line.ts';
+import { parseRequestLine, parseStatusLine, startLineBytesMax } from './start-line.ts';
 
 /** `more`: everything was taken and the head is not complete. `next`: the offset behind the head. */
 export type HeadProgress<Head> =
@@ -24,15 +15,14 @@ export type HeadProgress<Head> =
   | HttpFault;
 
 const more: { readonly kind: 'more' } = { kind: 'more' };
-
-interface Kind {
-  readonly kind: string;
-}
+const emptyLine = Buffer.from('\r\n\r\n');
+const carriageReturn = 0x0d;
+const lineFeed = 0x0a;
 
 /** What differs between the heads of requests and responses. */
-interface Grammar<Line extends Kind, Head extends Kind> {
-  startLine(bytes: Buffer, start: number, end: number): Line | HttpFault;
-  head(line: Line, headers: readonly Field[]): Head | HttpFault;
+interface Grammar<Head extends { readonly kind: string }> {
+  /** @param text start line and field lines, each with its CRLF */
+  head(text: string): Head | HttpFault;
   /** RFC 9112 section 2.2: a server overlooks one empty line before a request. */
   readonly mayBeginEmpty: boolean;
 }
@@ -40,91 +30,144 @@ interface Grammar<Line extends Kind, Head extends Kind> {
 /**
  * Reads the heads of one connection, one after another, from any split of its bytes; each split
  * gives the same heads and the same fault. After a fault the parser must not be fed again.
+ *
+ * A head that is whole in one piece, as nearly all are, is decoded once and never copied.
  */
-export class HeadParser<Line extends Kind, Head extends Kind> {
-  readonly #grammar: Grammar<Line, Head>;
-  readonly #lines = new LineReader();
-  #line: Line | undefined;
-  #headers: Field[] = [];
-  #bytes = 0;
+export class HeadParser<Head extends { readonly kind: string }> {
+  readonly #grammar: Grammar<Head>;
+  /** The beginning of a head that came in pieces; doubles, so that a drip costs no more than a gush. */
+  #kept: Buffer = Buffer.alloc(0);
+  #keptBytes = 0;
   #sawEmptyLine = false;
 
-  constructor(grammar: Grammar<Line, Head>) {
+  constructor(grammar: Grammar<Head>) {
     this.#grammar = grammar;
   }
 
   /** Whether a head has begun and is not complete. */
   get isInside(): boolean {
-    return this.#bytes > 0;
+    return this.#keptBytes > 0;
   }
 
   /** Takes `bytes` from `from` on, up to the end of a head. */
   feed(bytes: Buffer, from: number): HeadProgress<Head> {
-    let at = from;
-    while (at < bytes.length) {
-      const next = this.#lines.next(bytes, at);
-      this.#bytes += (next < 0 ? bytes.length : next) - at;
-      if (this.#line === undefined && this.#bytes > startLineBytesMax) {
-        return httpFault('HTTP_TARGET_TOO_LONG');
-      }
-      if (this.#bytes > httpLimits.headBytesMax) return httpFault('HTTP_HEAD_TOO_LARGE');
-      if (next < 0) return more;
-      at = next;
-      const result = this.#takeLine();
-      if (result === undefined) continue;
-      return isFault(result) ? result : { kind: 'head', head: result, next };
+    if (this.#keptBytes > 0) return this.#goOn(bytes, from);
+    let start = from;
+    while (bytes[start] === carriageReturn && bytes[start + 1] === lineFeed) {
+      if (!this.#mayOverlookEmptyLine()) return httpFault('HTTP_LINE_INVALID');
+      start += 2;
     }
-    return more;
+    if (start === bytes.length) return more;
+    const end = bytes.indexOf(emptyLine, start);
+    if (end >= 0) return this.#take(bytes, start, end + 2, end + 4);
+    this.#keep(bytes, start, bytes.length);
+    return this.#unfinished(0);
   }
 
-  /** Undefined: the head goes on. */
-  #takeLine(): Head | HttpFault | undefined {
-    const lines = this.#lines;
-    if (!lines.isClean) return httpFault('HTTP_LINE_INVALID');
-    const { source, start } = lines;
-    const end = lines.end - 2;
-    if (this.#line === undefined) return this.#takeStartLine(source, start, end);
-    if (end > start) return readHeader(source, start, end, this.#headers);
-    const head = this.#grammar.head(this.#line, this.#headers);
-    this.#line = undefined;
-    this.#headers = [];
-    this.#bytes = 0;
+  /** More of a head whose beginning is kept. */
+  #goOn(bytes: Buffer, from: number): HeadProgress<Head> {
+    const before = this.#keptBytes;
+    if (before === 1 && this.#kept[0] === carriageReturn && bytes[from] === lineFeed) {
+      this.#keptBytes = 0;
+      if (!this.#mayOverlookEmptyLine()) return httpFault('HTTP_LINE_INVALID');
+      return this.feed(bytes, from + 1);
+    }
+    // No more than a head: the rest may be a large body.
+    const most = from + httpLimits.headBytesMax + emptyLine.length - before;
+    this.#keep(bytes, from, Math.min(bytes.length, most));
+    const end = this.#kept.subarray(0, this.#keptBytes).indexOf(emptyLine, Math.max(0, before - 3));
+    if (end < 0) return this.#unfinished(Math.max(0, before - 1));
+    this.#keptBytes = 0;
+    return this.#take(this.#kept, 0, end + 2, from + end + 4 - before);
+  }
+
+  /** @param end behind the CRLF of the last line */
+  #take(bytes: Buffer, start: number, end: number, next: number): HeadProgress<Head> {
     this.#sawEmptyLine = false;
-    return head;
+    const isTooLarge = end + 2 - start > httpLimits.headBytesMax;
+    const head = isTooLarge ? tooLarge : this.#grammar.head(bytes.toString('latin1', start, end));
+    if (!isFault(head)) return { kind: 'head', head, next };
+    const last = Math.min(end, start + httpLimits.headBytesMax);
+    if (hasBareLineEnd(bytes, start, last)) return httpFault('HTTP_LINE_INVALID');
+    return startLineFault(bytes, start, end) ?? head;
   }
 
-  #takeStartLine(source: Buffer, start: number, end: number): HttpFault | undefined {
-    if (end === start) {
-      if (this.#sawEmptyLine || !this.#grammar.mayBeginEmpty) return httpFault('HTTP_LINE_INVALID');
-      this.#sawEmptyLine = true;
-      this.#bytes = 0;
-      return undefined;
+  /** Faults that show before a head is complete. @param from what was looked at before ends here */
+  #unfinished(from: number): HeadProgress<Head> {
+    const bytes = this.#keptBytes;
+    const last = Math.min(bytes, httpLimits.headBytesMax);
+    if (hasBareLineEnd(this.#kept, from, last)) return httpFault('HTTP_LINE_INVALID');
+    if (bytes > startLineBytesMax) {
+      const fault = startLineFault(this.#kept, 0, bytes);
+      if (fault !== undefined) return fault;
     }
-    const line = this.#grammar.startLine(source, start, end);
-    if (isFault(line)) return line;
-    this.#line = line;
-    return undefined;
+    return bytes > httpLimits.headBytesMax ? tooLarge : more;
+  }
+
+  #mayOverlookEmptyLine(): boolean {
+    const isFirst = !this.#sawEmptyLine;
+    this.#sawEmptyLine = true;
+    return isFirst && this.#grammar.mayBeginEmpty;
+  }
+
+  #keep(bytes: Buffer, start: number, end: number): void {
+    const wanted = this.#keptBytes + end - start;
+    if (wanted > this.#kept.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(512, 2 * this.#kept.length, wanted));
+      this.#kept.copy(larger, 0, 0, this.#keptBytes);
+      this.#kept = larger;
+    }
+    bytes.copy(this.#kept, this.#keptBytes, start, end);
+    this.#keptBytes = wanted;
   }
 }
 
-export type RequestHeadParser = HeadParser<RequestLine, ReceivedRequest>;
-export type ResponseHeadParser = HeadParser<StatusLine, ReceivedResponse>;
+const tooLarge: HttpFault = httpFault('HTTP_HEAD_TOO_LARGE');
+
+function startLineFault(bytes: Buffer, start: number, end: number): HttpFault | undefined {
+  const feed = bytes.indexOf(lineFeed, start);
+  const length = (feed < 0 || feed >= end ? end : feed + 1) - start;
+  return length > startLineBytesMax ? httpFault('HTTP_TARGET_TOO_LONG') : undefined;
+}
+
+/** Whether a CR or LF stands alone; a CR as the last byte may still get its LF. */
+function hasBareLineEnd(bytes: Buffer, from: number, end: number): boolean {
+  for (let at = from; at < end; at++) {
+    const byte = bytes[at];
+    if (byte === lineFeed && (at === 0 || bytes[at - 1] !== carriageReturn)) return true;
+    if (byte === carriageReturn && at + 1 < end && bytes[at + 1] !== lineFeed) return true;
+  }
+  return false;
+}
+
+export type RequestHeadParser = HeadParser<ReceivedRequest>;
+export type ResponseHeadParser = HeadParser<ReceivedResponse>;
 
 export function createRequestHeadParser(): RequestHeadParser {
-  return new HeadParser({
-    startLine: parseRequestLine,
-    head: receivedRequest,
-    mayBeginEmpty: true,
-  });
+  return new HeadParser(requestGrammar);
 }
 
 export function createResponseHeadParser(): ResponseHeadParser {
-  return new HeadParser({
-    startLine: parseStatusLine,
-    head: receivedResponse,
-    mayBeginEmpty: false,
-  });
+  return new HeadParser(responseGrammar);
 }
+
+const requestGrammar: Grammar<ReceivedRequest> = {
+  head: (text) => {
+    const end = text.indexOf('\r\n');
+    const line = parseRequestLine(text, end);
+    return isFault(line) ? line : receivedRequest(line, text, end + 2);
+  },
+  mayBeginEmpty: true,
+};
+
+const responseGrammar: Grammar<ReceivedResponse> = {
+  head: (text) => {
+    const end = text.indexOf('\r\n');
+    const line = parseStatusLine(text, end);
+    return isFault(line) ? line : receivedResponse(line, text, end + 2);
+  },
+  mayBeginEmpty: false,
+};
 
 /** Reads one request head from the beginning of `bytes`. */
 export function parseRequestHead(bytes: Buffer): HeadProgress<ReceivedRequest> {

@@ -1,10 +1,12 @@
 import { httpLimits } from '../config/defaults.ts';
 import { isAuthority } from './characters.ts';
-import type { BodyFraming, HeaderList } from './exchange.ts';
+import type { BodyFraming } from './exchange.ts';
 import { type HttpFault, httpFault } from './fault.ts';
-import { type Field, isNamed, parseField } from './field.ts';
-import { type FramingHeaders, requestFraming } from './framing.ts';
+import { type Directives, fieldsFault, noDirectives } from './field-lines.ts';
+import { type FramingHeaders, noBody, requestFraming } from './framing.ts';
+import { HeaderBlock } from './header-block.ts';
 import type { RequestLine, StatusLine } from './start-line.ts';
+import { tunnelBody, tunnelProtocol } from './upgrade.ts';
 
 /** A request head as a client sent it, checked; nothing is removed yet. */
 export interface ReceivedRequest {
@@ -12,9 +14,10 @@ export interface ReceivedRequest {
   readonly method: string;
   /** Origin-form or `*`; an absolute-form target is cut down to it. */
   readonly target: string;
-  readonly minorVersion: 0 | 1;
+  /** Protocol in Via (RFC 9110 section 7.6.3). */
+  readonly version: '1.0' | '1.1' | '2';
   /** All headers as on the wire; Host is that of an absolute-form target, where there was one. */
-  readonly headers: HeaderList;
+  readonly headers: HeaderBlock;
   readonly framing: BodyFraming;
   /** Empty where HTTP/1.0 had none. */
   readonly host: string;
@@ -24,6 +27,8 @@ export interface ReceivedRequest {
   readonly expectsContinue: boolean;
   /** Names listed in Connection, lower case. */
   readonly connectionOptions: readonly string[];
+  /** The client takes trailers (RFC 9110 section 10.1.4). */
+  readonly acceptsTrailers: boolean;
 }
 
 /** A response head as a server sent it, checked. */
@@ -31,108 +36,66 @@ export interface ReceivedResponse {
   readonly kind: 'response';
   readonly status: number;
   readonly reason: string;
-  readonly headers: HeaderList;
+  readonly headers: HeaderBlock;
   readonly framingHeaders: FramingHeaders;
   readonly isPersistent: boolean;
   readonly connectionOptions: readonly string[];
 }
 
-/** Reads one header line into the list; undefined when it was taken. */
-export function readHeader(
-  bytes: Buffer,
-  start: number,
-  end: number,
-  headers: Field[],
-): HttpFault | undefined {
-  if (headers.length >= httpLimits.headerCountMax) return httpFault('HTTP_HEADERS_TOO_MANY');
-  const field = parseField(bytes, start, end);
-  if (field === undefined) return httpFault('HTTP_HEADER_INVALID');
-  headers.push(field);
-  return undefined;
-}
-
-/** The headers that a head's reader must understand. */
-interface Directives extends FramingHeaders {
-  readonly hosts: string[];
-  readonly lengths: string[];
-  readonly codings: string[];
-  readonly expectations: string[];
-  readonly connectionOptions: string[];
-}
-
-function directivesOf(headers: HeaderList, minorVersion: 0 | 1): Directives {
-  const found: Directives = {
-    minorVersion,
-    hosts: [],
-    lengths: [],
-    codings: [],
-    expectations: [],
-    connectionOptions: [],
-  };
-  for (const field of headers) {
-    switch (field[0].length) {
-      case 4:
-        if (isNamed(field, 'host')) found.hosts.push(field[1]);
-        break;
-      case 6:
-        if (isNamed(field, 'expect')) found.expectations.push(field[1]);
-        break;
-      case 10:
-        if (isNamed(field, 'connection')) addOptions(found.connectionOptions, field[1]);
-        break;
-      case 14:
-        if (isNamed(field, 'content-length')) found.lengths.push(field[1]);
-        break;
-      case 17:
-        if (isNamed(field, 'transfer-encoding')) found.codings.push(field[1]);
-        break;
-    }
-  }
-  return found;
-}
-
-function addOptions(options: string[], value: string): void {
-  for (const option of value.split(',')) {
-    const name = option.trim().toLowerCase();
-    if (name !== '') options.push(name);
-  }
-}
-
 function isPersistent(minorVersion: 0 | 1, options: readonly string[]): boolean {
   // RFC 9112 section 9.3.
+  if (options.length === 0) return minorVersion === 1;
   if (options.includes('close')) return false;
   return minorVersion === 1 || options.includes('keep-alive');
 }
 
-/** Checks a request's headers as a whole (RFC 9112 sections 3.2 and 6). */
+/**
+ * Reads a request's headers as a whole (RFC 9112 sections 3.2 and 6).
+ *
+ * @param text start line and field lines
+ * @param from where the field lines begin
+ */
 export function receivedRequest(
   line: RequestLine,
-  headers: HeaderList,
+  text: string,
+  from: number,
 ): ReceivedRequest | HttpFault {
-  const found = directivesOf(headers, line.minorVersion);
-  const [host = ''] = found.hosts;
+  const found = noDirectives();
+  const fault = fieldsFault(text, from, found);
+  if (fault !== undefined) return fault;
   if (!isHostValid(found.hosts, line.minorVersion)) return httpFault('HTTP_HOST_INVALID');
-  const framing = requestFraming(found);
+  const framing = framingOf(found, line);
   if (framing.kind === 'fault') return framing;
   if (framing.kind === 'length' && framing.bytes > httpLimits.requestBodyBytesMax) {
     return httpFault('HTTP_BODY_TOO_LARGE');
   }
-  const expectations = line.minorVersion === 0 ? [] : found.expectations;
-  if (expectations.some((value) => value.toLowerCase() !== '100-continue')) {
+  const expectsContinue = found.expectations.length > 0 && line.minorVersion === 1;
+  if (expectsContinue && found.expectations.some((text) => text.toLowerCase() !== '100-continue')) {
     return httpFault('HTTP_EXPECTATION_UNSUPPORTED');
   }
+  const [host = ''] = found.hosts;
   return {
     kind: 'request',
     method: line.method,
     target: line.target,
-    minorVersion: line.minorVersion,
-    headers: withHost(headers, found.hosts.length, line.authority),
+    version: line.minorVersion === 1 ? '1.1' : '1.0',
+    headers: withHost(text.slice(from), found.hosts.length, line.authority),
     framing,
     host: line.authority ?? host,
     isPersistent: isPersistent(line.minorVersion, found.connectionOptions),
-    expectsContinue: expectations.length > 0 && framing.kind !== 'none',
+    expectsContinue: expectsContinue && framing.kind !== 'none',
     connectionOptions: found.connectionOptions,
+    acceptsTrailers: found.acceptsTrailers,
   };
+}
+
+/** An upgrade of a request with a body is overlooked, which RFC 9110 section 7.8 allows. */
+function framingOf(found: Directives, line: RequestLine): BodyFraming | HttpFault {
+  const framing = requestFraming({ ...found, minorVersion: line.minorVersion });
+  const mayTunnel = found.upgrades.length > 0 && line.minorVersion === 1;
+  if (!mayTunnel || framing.kind !== 'none') return framing;
+  const isAsked = found.connectionOptions.includes('upgrade');
+  return isAsked && tunnelProtocol(found.upgrades) !== undefined ? tunnelBody : noBody;
 }
 
 /** HTTP/1.1 needs Host once, HTTP/1.0 at most once. */
@@ -142,21 +105,32 @@ function isHostValid(hosts: readonly string[], minorVersion: 0 | 1): boolean {
   return hosts.length === 1 && isAuthority(host);
 }
 
-function withHost(headers: HeaderList, hosts: number, authority: string | undefined): HeaderList {
-  if (hosts === 0) return [['Host', authority ?? ''], ...headers];
-  if (authority === undefined) return headers;
-  return headers.map((field) => (isNamed(field, 'host') ? [field[0], authority] : field));
+function withHost(lines: string, hosts: number, authority: string | undefined): HeaderBlock {
+  const headers = HeaderBlock.checked(lines);
+  if (hosts > 0 && authority === undefined) return headers;
+  const others = headers.filtered((lower) => lower !== 'host');
+  return HeaderBlock.checked(`Host: ${authority ?? ''}\r\n${others.text}`);
 }
 
-/** A response's headers, read as a whole. */
-export function receivedResponse(line: StatusLine, headers: HeaderList): ReceivedResponse {
-  const found = directivesOf(headers, line.minorVersion);
+/** Reads a response's headers as a whole; parameters as for {@link receivedRequest}. */
+export function receivedResponse(
+  line: StatusLine,
+  text: string,
+  from: number,
+): ReceivedResponse | HttpFault {
+  const found = noDirectives();
+  const fault = fieldsFault(text, from, found);
+  if (fault !== undefined) return fault;
   return {
     kind: 'response',
     status: line.status,
     reason: line.reason,
-    headers,
-    framingHeaders: found,
+    headers: HeaderBlock.checked(text.slice(from)),
+    framingHeaders: {
+      minorVersion: line.minorVersion,
+      lengths: found.lengths,
+      codings: found.codings,
+    },
     isPersistent: isPersistent(line.minorVersion, found.connectionOptions),
     connectionOptions: found.connectionOptions,
   };

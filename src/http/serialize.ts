@@ -1,56 +1,45 @@
 import { isHeaderValue, isToken } from './characters.ts';
 import type { BodyFraming, HeaderList, RequestHead, ResponseHead } from './exchange.ts';
 import type { ReceivedFraming } from './framing.ts';
+import { fieldLines } from './header-block.ts';
+
+/** The only TE that goes on: a peer passes trailers along. */
+export const teLine = 'TE: trailers\r\n';
 
 /**
- * Bytes of a request head, latin1, for an HTTP/1.1 server. Throws when a part cannot be written
- * without changing the message: heads from the wire never do, an application's own may.
+ * Text of a request head, latin1, for an HTTP/1.1 server. Throws when method or target cannot be
+ * written without changing the message: those from the wire always can.
  *
- * @param extra headers of this hop alone, written last
+ * @param extra checked lines of this hop alone, each with its CRLF, written last
  */
-export function serializeRequestHead(head: RequestHead, extra: HeaderList = []): string {
+export function serializeRequestHead(head: RequestHead, extra = ''): string {
   if (!isToken(head.method) || !/^[!-~]+$/.test(head.target)) {
     throw new TypeError('Request line cannot be written');
   }
-  const lines = `${head.method} ${head.target} HTTP/1.1\r\n${fieldLines(head.headers)}`;
-  return `${lines}${framingLine(head.framing)}${fieldLines(extra)}\r\n`;
+  const { text } = head.headers;
+  // RFC 9110 section 10.1.4: a sender of TE names it in Connection.
+  const connection = text.includes(teLine) ? 'Connection: TE\r\n' : '';
+  const line = `${head.method} ${head.target} HTTP/1.1\r\n`;
+  return `${line}${text}${framingLine(head.framing)}${connection}${extra}\r\n`;
 }
 
 /**
- * Bytes of a response head, latin1. Throws as {@link serializeRequestHead}.
+ * Text of a response head, latin1. Throws when the status line cannot be written.
  *
  * @param framing how the body is written to this client; `none` writes no framing header
- * @param extra headers of this hop alone, written last
+ * @param extra checked lines of this hop alone, each with its CRLF, written last
  */
 export function serializeResponseHead(
   head: ResponseHead,
   framing: ReceivedFraming,
-  extra: HeaderList,
+  extra: string,
 ): string {
-  if (head.status < 100 || head.status > 999 || !isHeaderValue(head.reason)) {
+  const { status, reason } = head;
+  if (status < 100 || status > 999 || !isHeaderValue(reason)) {
     throw new TypeError('Status line cannot be written');
   }
-  const lines = `HTTP/1.1 ${head.status} ${head.reason}\r\n${fieldLines(head.headers)}`;
   const framed = framing.kind === 'close' ? '' : framingLine(framing);
-  return `${lines}${framed}${fieldLines(extra)}\r\n`;
-}
-
-function fieldLines(headers: HeaderList): string {
-  let lines = '';
-  for (const [name, value] of headers) {
-    if (!isToken(name) || !isHeaderValue(value) || isFraming(name)) {
-      throw new TypeError('Header cannot be written');
-    }
-    lines += `${name}: ${value}\r\n`;
-  }
-  return lines;
-}
-
-/** Framing is written from the body alone: a second statement of it would split the message. */
-function isFraming(name: string): boolean {
-  if (name.length !== 14 && name.length !== 17) return false;
-  const lower = name.toLowerCase();
-  return lower === 'content-length' || lower === 'transfer-encoding';
+  return `HTTP/1.1 ${status} ${reason}\r\n${head.headers.text}${framed}${extra}\r\n`;
 }
 
 function framingLine(framing: BodyFraming): string {
@@ -61,6 +50,8 @@ function framingLine(framing: BodyFraming): string {
       return `Content-Length: ${framing.bytes}\r\n`;
     case 'chunked':
       return 'Transfer-Encoding: chunked\r\n';
+    case 'tunnel':
+      return 'Connection: Upgrade\r\n';
   }
 }
 

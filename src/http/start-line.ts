@@ -1,5 +1,5 @@
 import { httpLimits } from '../config/defaults.ts';
-import { isAuthority, isTargetByte, isTokenByte, isValueByte } from './characters.ts';
+import { isAuthority, isTargetCode, isTokenCode, isValueCode } from './characters.ts';
 import { type HttpFault, httpFault } from './fault.ts';
 
 export interface RequestLine {
@@ -23,33 +23,33 @@ export interface StatusLine {
 export const startLineBytesMax: number = httpLimits.targetBytesMax + 64;
 
 const space = 0x20;
+const slash = 0x2f;
 
-/** Reads a request line without its CRLF: single blanks, nothing before or after. */
-export function parseRequestLine(
-  bytes: Buffer,
-  start: number,
-  end: number,
-): RequestLine | HttpFault {
-  let methodEnd = start;
-  while (methodEnd < end && isTokenByte(bytes[methodEnd]!)) methodEnd++;
+/**
+ * Reads the request line at the beginning of a text: single blanks, nothing before or after.
+ *
+ * @param end where its CRLF stands
+ */
+export function parseRequestLine(text: string, end: number): RequestLine | HttpFault {
+  let methodEnd = 0;
+  while (isTokenCode(text.charCodeAt(methodEnd))) methodEnd++;
   let targetEnd = methodEnd + 1;
-  while (targetEnd < end && isTargetByte(bytes[targetEnd]!)) targetEnd++;
-  const isSplit = targetEnd < end && bytes[methodEnd] === space && bytes[targetEnd] === space;
-  if (!isSplit || methodEnd === start || targetEnd === methodEnd + 1) {
+  while (isTargetCode(text.charCodeAt(targetEnd))) targetEnd++;
+  const isSplit = text.charCodeAt(methodEnd) === space && text.charCodeAt(targetEnd) === space;
+  if (!isSplit || methodEnd === 0 || targetEnd === methodEnd + 1 || targetEnd >= end) {
     return httpFault('HTTP_START_LINE_INVALID');
   }
-  const version = versionOf(bytes.toString('latin1', targetEnd + 1, end));
+  const version = versionAt(text, targetEnd + 1, end);
   if (version === undefined) return httpFault('HTTP_START_LINE_INVALID');
   if (version === 'other') return httpFault('HTTP_VERSION_UNSUPPORTED');
-  const method = bytes.toString('latin1', start, methodEnd);
-  return requestLine(method, bytes.toString('latin1', methodEnd + 1, targetEnd), version);
+  return requestLine(text.slice(0, methodEnd), text.slice(methodEnd + 1, targetEnd), version);
 }
 
 function requestLine(method: string, target: string, minorVersion: 0 | 1): RequestLine | HttpFault {
   if (!isServed(method)) return httpFault('HTTP_METHOD_UNSUPPORTED');
   if (target.length > httpLimits.targetBytesMax) return httpFault('HTTP_TARGET_TOO_LONG');
   const kind = 'request-line';
-  if (target.charCodeAt(0) === 0x2f) {
+  if (target.charCodeAt(0) === slash) {
     return { kind, method, target, authority: undefined, minorVersion };
   }
   if (target === '*' && method === 'OPTIONS') {
@@ -58,50 +58,57 @@ function requestLine(method: string, target: string, minorVersion: 0 | 1): Reque
   const scheme = /^https?:\/\//i.exec(target);
   if (scheme === null) return httpFault('HTTP_TARGET_INVALID');
   const rest = target.slice(scheme[0].length);
-  const slash = rest.search(/[/?]/);
-  const authority = slash < 0 ? rest : rest.slice(0, slash);
+  const path = rest.search(/[/?]/);
+  const authority = path < 0 ? rest : rest.slice(0, path);
   if (authority === '' || !isAuthority(authority)) return httpFault('HTTP_TARGET_INVALID');
-  return { kind, method, target: originForm(rest, slash, method), authority, minorVersion };
+  return { kind, method, target: originForm(rest, path, method), authority, minorVersion };
 }
 
 /** CONNECT would make this an open relay; TRACE would show a client's secrets to its scripts. */
-function isServed(method: string): boolean {
+export function isServed(method: string): boolean {
   return method.length <= httpLimits.methodBytesMax && method !== 'CONNECT' && method !== 'TRACE';
 }
 
-function originForm(rest: string, slash: number, method: string): string {
+function originForm(rest: string, path: number, method: string): string {
   // RFC 9112 section 3.2.4: OPTIONS without a path asks the server as a whole.
-  if (slash < 0) return method === 'OPTIONS' ? '*' : '/';
-  return rest.charCodeAt(slash) === 0x2f ? rest.slice(slash) : `/${rest.slice(slash)}`;
+  if (path < 0) return method === 'OPTIONS' ? '*' : '/';
+  return rest.charCodeAt(path) === slash ? rest.slice(path) : `/${rest.slice(path)}`;
 }
 
-/** Reads a status line without its CRLF; the reason and the blank before it may be missing. */
-export function parseStatusLine(bytes: Buffer, start: number, end: number): StatusLine | HttpFault {
-  const version = versionOf(bytes.toString('latin1', start, Math.min(start + 8, end)));
+/** Reads the status line at the beginning of a text; the reason and the blank before it may be missing. */
+export function parseStatusLine(text: string, end: number): StatusLine | HttpFault {
+  const version = versionAt(text, 0, Math.min(8, end));
   if (version === 'other') return httpFault('HTTP_VERSION_UNSUPPORTED');
-  const reasonAt = start + 13;
   const isWellFormed =
     version !== undefined &&
-    bytes[start + 8] === space &&
-    end >= reasonAt - 1 &&
-    (end === reasonAt - 1 || bytes[reasonAt - 1] === space);
-  if (!isWellFormed) return httpFault('HTTP_START_LINE_INVALID');
-  const digits = bytes.toString('latin1', start + 9, start + 12);
-  if (!/^[1-9][0-9][0-9]$/.test(digits)) return httpFault('HTTP_START_LINE_INVALID');
-  for (let at = reasonAt; at < end; at++) {
-    if (!isValueByte(bytes[at]!)) return httpFault('HTTP_START_LINE_INVALID');
+    text.charCodeAt(8) === space &&
+    end >= 12 &&
+    (end === 12 || text.charCodeAt(12) === space);
+  const status = isWellFormed ? statusAt(text, 9) : 0;
+  if (status === 0 || version === undefined) return httpFault('HTTP_START_LINE_INVALID');
+  for (let at = 13; at < end; at++) {
+    if (!isValueCode(text.charCodeAt(at))) return httpFault('HTTP_START_LINE_INVALID');
   }
-  return {
-    kind: 'status-line',
-    status: Number(digits),
-    reason: bytes.toString('latin1', Math.min(reasonAt, end), end),
-    minorVersion: version,
-  };
+  const reason = text.slice(Math.min(13, end), end);
+  return { kind: 'status-line', status, reason, minorVersion: version };
+}
+
+/** Three digits, the first not zero; else 0. */
+function statusAt(text: string, at: number): number {
+  let status = 0;
+  for (let index = at; index < at + 3; index++) {
+    const digit = text.charCodeAt(index) - 0x30;
+    if (!(digit >= 0 && digit <= 9)) return 0;
+    status = status * 10 + digit;
+  }
+  return status >= 100 ? status : 0;
 }
 
 /** Minor version of HTTP/1; `other` for a well-formed version that is not spoken here. */
-function versionOf(text: string): 0 | 1 | 'other' | undefined {
-  if (text === 'HTTP/1.1') return 1;
-  if (text === 'HTTP/1.0') return 0;
-  return /^HTTP\/[0-9]\.[0-9]$/.test(text) ? 'other' : undefined;
+function versionAt(text: string, at: number, end: number): 0 | 1 | 'other' | undefined {
+  if (end - at === 8) {
+    if (text.startsWith('HTTP/1.1', at)) return 1;
+    if (text.startsWith('HTTP/1.0', at)) return 0;
+  }
+  return /^HTTP\/[0-9]\.[0-9]$/.test(text.slice(at, end)) ? 'other' : undefined;
 }

@@ -1,11 +1,10 @@
 import {
   endToEndRequestHeaders,
-  type Field,
-  forwardedHeaders,
-  headerValue,
-  isNamed,
+  forwardedLines,
+  type HeaderBlock,
   type ReceivedRequest,
   type RequestHead,
+  teLine,
 } from '../http/index.ts';
 
 /** The client's end of a connection, as its ingress peer sees it. */
@@ -23,29 +22,42 @@ export function forwardHead(
   remote: HttpRemote,
   viaName: string,
 ): RequestHead {
-  let headers = endToEndRequestHeaders(request.headers, request.connectionOptions);
-  // HTTP/1.0 clients do not know 100; without a body there is nothing to wait for.
-  if (!request.expectsContinue) headers = headers.filter((field) => !isNamed(field, 'expect'));
-  if (request.method === 'OPTIONS') headers = headers.map(withOneHopLess);
+  const { method, target, framing, connectionOptions } = request;
+  const isTunnel = framing.kind === 'tunnel';
+  const kept = endToEndRequestHeaders(request.headers, connectionOptions, isTunnel);
   const hop = {
     remoteAddress: remote.address,
     isTls: remote.isTls,
     host: request.host,
     isTrusted: remote.isTrusted,
   };
-  for (const field of forwardedHeaders(request.headers, hop)) headers.push(field);
-  if (viaName !== '') headers.push(['Via', `1.${request.minorVersion} ${viaName}`]);
-  return { method: request.method, target: request.target, headers, framing: request.framing };
+  const own =
+    forwardedLines(request.headers, hop) +
+    (viaName === '' ? '' : `Via: ${request.version} ${viaName}\r\n`) +
+    (request.acceptsTrailers ? teLine : '');
+  return { method, target, headers: adjusted(kept, request).followedBy(own), framing };
+}
+
+/** Headers that mean something to this hop. */
+function adjusted(headers: HeaderBlock, request: ReceivedRequest): HeaderBlock {
+  let result = headers;
+  // HTTP/1.0 clients do not know 100; without a body there is nothing to wait for.
+  if (!request.expectsContinue && headers.get('expect') !== undefined) {
+    result = result.filtered((lower) => lower !== 'expect');
+  }
+  return request.method === 'OPTIONS' ? withOneHopLess(result) : result;
 }
 
 /** Whether the sender of OPTIONS wants an answer of this hop (RFC 9110 section 7.6.2). */
 export function endsHere(request: ReceivedRequest): boolean {
   if (request.method !== 'OPTIONS') return false;
-  const hops = headerValue(request.headers, 'max-forwards');
+  const hops = request.headers.get('max-forwards');
   return hops !== undefined && /^0+$/.test(hops);
 }
 
-function withOneHopLess(field: Field): Field {
-  if (!isNamed(field, 'max-forwards') || !/^[0-9]{1,9}$/.test(field[1])) return field;
-  return [field[0], String(Number(field[1]) - 1)];
+function withOneHopLess(headers: HeaderBlock): HeaderBlock {
+  const hops = headers.get('max-forwards');
+  if (hops === undefined || !/^[0-9]{1,9}$/.test(hops)) return headers;
+  const others = headers.filtered((lower) => lower !== 'max-forwards');
+  return others.followedBy(`Max-Forwards: ${Number(hops) - 1}\r\n`);
 }

@@ -1,5 +1,10 @@
 import { httpSessionCookies, httpStickiness } from '../config/defaults.ts';
-import type { HeaderList, ReceivedRequest, RequestHead, ResponseHead } from '../http/index.ts';
+import {
+  HeaderBlock,
+  type ReceivedRequest,
+  type RequestHead,
+  type ResponseHead,
+} from '../http/index.ts';
 import type { Counters } from './counters.ts';
 import type { Envelope, RoutingReason } from './envelope.ts';
 import { Candidates, type RoundRobin, servesItsSessions } from './http-candidates.ts';
@@ -140,14 +145,14 @@ export class HttpJourney {
    *
    * @param instance who answered
    */
-  responseCookies(route: HttpRoute, instance: string, response: ResponseHead): HeaderList {
+  responseCookies(route: HttpRoute, instance: string, response: ResponseHead): HeaderBlock {
     const { held } = route;
-    if (held.beroute === instance && held.bekey !== undefined) return [];
+    if (held.beroute === instance && held.bekey !== undefined) return HeaderBlock.empty;
     const session = sessionCookieOf(response.headers, this.#sessionCookies);
     const isDue = this.#parts.routing.stampMode === 'always' || session !== undefined;
     // A living instance that was only out of reach keeps its sessions: see docs/http.md.
     const isMoved = route.reason === 'stamp-key' || held.beroute === instance;
-    if (!isDue && !isMoved) return [];
+    if (!isDue && !isMoved) return HeaderBlock.empty;
     const { address, port, isTls } = route.remote;
     const digest =
       route.keyDigest === '' ? digestOf(session ?? `${address}\n${port}`) : route.keyDigest;

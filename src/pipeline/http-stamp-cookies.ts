@@ -1,5 +1,5 @@
 import { httpLimits } from '../config/defaults.ts';
-import { cookieValues, type Field, type HeaderList, parseSetCookie } from '../http/index.ts';
+import { cookieValues, HeaderBlock, parseSetCookie } from '../http/index.ts';
 import type { Counters } from './counters.ts';
 import type { Stamper } from './stamp.ts';
 
@@ -46,7 +46,7 @@ export class StampCookies {
   }
 
   /** The first valid one of each name counts; invalid ones are counted and otherwise overlooked. */
-  read(headers: HeaderList): HeldStamps {
+  read(headers: HeaderBlock): HeldStamps {
     const bekey = this.#first(headers, 'bekey', this.#names.bekeyCookie);
     const beroute = this.#first(headers, 'beroute', this.#names.berouteCookie);
     return {
@@ -57,15 +57,15 @@ export class StampCookies {
   }
 
   /** Both stamps as Set-Cookie headers. */
-  write(bekey: string, beroute: string, isTls: boolean): Field[] {
-    return [
+  write(bekey: string, beroute: string, isTls: boolean): HeaderBlock {
+    return HeaderBlock.of([
       this.#setCookie('bekey', this.#names.bekeyCookie, bekey, isTls),
       this.#setCookie('beroute', this.#names.berouteCookie, beroute, isTls),
-    ];
+    ]);
   }
 
   #first(
-    headers: HeaderList,
+    headers: HeaderBlock,
     kind: 'bekey' | 'beroute',
     name: string,
   ): { value: string | undefined; isForged: boolean } {
@@ -89,7 +89,12 @@ export class StampCookies {
     return this.#stamper.verify(kind, value, text.slice(keyDot + 1)) ? value : undefined;
   }
 
-  #setCookie(kind: 'bekey' | 'beroute', name: string, value: string, isTls: boolean): Field {
+  #setCookie(
+    kind: 'bekey' | 'beroute',
+    name: string,
+    value: string,
+    isTls: boolean,
+  ): readonly [string, string] {
     const signed = `${encodeURIComponent(value)}.${this.#stamper.sign(kind, value)}`;
     const { cookieAttributes: attributes } = this.#names;
     const secure = isTls && !attributes.endsWith('; Secure') ? '; Secure' : '';
@@ -113,11 +118,10 @@ function decoded(text: string): string | undefined {
  * @param names session cookies by name
  */
 export function sessionCookieOf(
-  headers: HeaderList,
+  headers: HeaderBlock,
   names: ReadonlySet<string>,
 ): string | undefined {
-  for (const [name, value] of headers) {
-    if (name.length !== 10 || name.toLowerCase() !== 'set-cookie') continue;
+  for (const value of headers.all('set-cookie')) {
     const cookie = parseSetCookie(value);
     // An empty value takes the session away.
     if (cookie !== undefined && cookie[1] !== '' && names.has(cookie[0])) {

@@ -1,5 +1,5 @@
 import type { HttpSubject, SipSubject, UriReader } from '../dcr/index.ts';
-import type { HeaderList } from '../http/index.ts';
+import type { HeaderBlock } from '../http/index.ts';
 import { parseNameAddress, parseUri, type SipMessage } from '../sip/index.ts';
 
 /** The SIP room's URI parser, as the rules use it for both protocols. */
@@ -14,7 +14,7 @@ export function sipSubject(message: SipMessage): SipSubject {
 export function httpSubject(head: {
   readonly method: string;
   readonly target: string;
-  readonly headers: HeaderList;
+  readonly headers: HeaderBlock;
 }): HttpSubject {
   return {
     method: head.method,
@@ -25,9 +25,8 @@ export function httpSubject(head: {
   };
 }
 
-function headerOf(headers: HeaderList, name: string): string | undefined {
-  const wanted = name.toLowerCase();
-  const value = headers.find(([candidate]) => candidate.toLowerCase() === wanted)?.[1];
+function headerOf(headers: HeaderBlock, name: string): string | undefined {
+  const value = headers.get(name.toLowerCase());
   // Rules compare with SIP, whose text is UTF-8; the wire's bytes come here one to one as characters.
   return value === undefined ? undefined : Buffer.from(value, 'latin1').toString('utf8');
 }
@@ -42,9 +41,8 @@ function queryParameter(target: string, name: string): string | undefined {
 }
 
 /** Value of a cookie as it stands, quotes removed; foreign and malformed pairs are passed over. */
-function cookieIn(headers: HeaderList, name: string): string | undefined {
-  for (const [header, line] of headers) {
-    if (header.toLowerCase() !== 'cookie') continue;
+function cookieIn(headers: HeaderBlock, name: string): string | undefined {
+  for (const line of headers.all('cookie')) {
     for (const pair of line.split(';')) {
       const equals = pair.indexOf('=');
       if (equals < 0 || pair.slice(0, equals).trim() !== name) continue;

@@ -1,11 +1,11 @@
 import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
-import type {
-  BodyFraming,
-  HeaderList,
-  RequestHead,
-  RequestReceiver,
-  ResetCode,
-  ResponseReceiver,
+import {
+  type BodyFraming,
+  HeaderBlock,
+  type RequestHead,
+  type RequestReceiver,
+  type ResetCode,
+  type ResponseReceiver,
 } from '../../http/index.ts';
 import { EmbeddedBody } from './embedded-body.ts';
 import type { EmbeddedHttpRequest, EmbeddedHttpResponse } from './module.ts';
@@ -35,6 +35,8 @@ const strippedHeaders: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
+
+const plainText = HeaderBlock.of([['Content-Type', 'text/plain; charset=utf-8']]);
 
 /** Largest piece of a body handed on at once, so that `pause` takes effect soon. */
 const pieceBytes = 65_536;
@@ -100,15 +102,14 @@ export class EmbeddedExchange implements RequestReceiver {
 
   /** RFC 9110 section 10.1.1: a client that asked first is told to go on when the body is read. */
   #continueRequest(): void {
-    const isAsked = this.#request.headers.some(
-      ([name, value]) =>
-        name.toLowerCase() === 'expect' && value.trim().toLowerCase() === '100-continue',
-    );
+    const isAsked = this.#request.headers
+      .all('expect')
+      .some((value) => value.toLowerCase() === '100-continue');
     if (!isAsked || this.#state !== 'waiting') return;
     this.#response.head({
       status: 100,
       reason: 'Continue',
-      headers: [],
+      headers: HeaderBlock.empty,
       framing: { kind: 'none' },
     });
   }
@@ -196,7 +197,7 @@ export class EmbeddedExchange implements RequestReceiver {
     this.#response.head({
       status: 500,
       reason: 'Internal Server Error',
-      headers: [['Content-Type', 'text/plain; charset=utf-8']],
+      headers: plainText,
       framing: { kind: 'length', bytes: text.length },
     });
     if (this.#request.method !== 'HEAD') {
@@ -243,7 +244,7 @@ export class EmbeddedExchange implements RequestReceiver {
     return {
       method,
       target,
-      header: (name) => valueOf(headers, name),
+      header: (name) => headers.get(name.toLowerCase()),
       cookie: (name) => cookieOf(headers, name),
       body: this.#body,
       signal: this.#abort.signal,
@@ -251,16 +252,8 @@ export class EmbeddedExchange implements RequestReceiver {
   }
 }
 
-function valueOf(headers: HeaderList, wanted: string): string | undefined {
-  const name = wanted.toLowerCase();
-  return headers.find(([candidate]) => candidate.toLowerCase() === name)?.[1];
-}
-
-function cookieOf(headers: HeaderList, wanted: string): string | undefined {
-  for (const [name, value] of headers) {
-    if (name.toLowerCase() !== 'cookie') {
-      continue;
-    }
+function cookieOf(headers: HeaderBlock, wanted: string): string | undefined {
+  for (const value of headers.all('cookie')) {
     for (const pair of value.split(';')) {
       const equals = pair.indexOf('=');
       if (equals > 0 && pair.slice(0, equals).trim() === wanted) {
@@ -275,7 +268,7 @@ function cookieOf(headers: HeaderList, wanted: string): string | undefined {
 function responseHead(response: EmbeddedHttpResponse): {
   status: number;
   reason: string;
-  headers: HeaderList;
+  headers: HeaderBlock;
 } {
   const { status, headers = [] } = response;
   if (!Number.isInteger(status) || status < 200 || status > 599) {
@@ -288,7 +281,7 @@ function responseHead(response: EmbeddedHttpResponse): {
   return {
     status,
     reason: STATUS_CODES[status] ?? '',
-    headers: headers.filter(([name]) => !strippedHeaders.has(name.toLowerCase())),
+    headers: HeaderBlock.of(headers.filter(([name]) => !strippedHeaders.has(name.toLowerCase()))),
   };
 }
 

@@ -10,7 +10,6 @@ import {
   endToEndTrailers,
   announcedFraming,
   type BodyFraming,
-  type Field,
   GatheredOutput,
   type HeaderList,
   isFault,
@@ -338,10 +337,9 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
 }
 
 /** Headers that tell the application why it got the request; outsiders cannot write them. */
-function marksOf(envelope: Envelope): Field[] {
-  const marks: Field[] = [['proxy-beroute', envelope.instance]];
-  if (envelope.keyDigest !== '') marks.push(['proxy-bekey', envelope.keyDigest]);
-  return marks;
+function marksOf({ instance, keyDigest }: Envelope): string {
+  const route = `proxy-beroute: ${instance}\r\n`;
+  return keyDigest === '' ? route : `${route}proxy-bekey: ${keyDigest}\r\n`;
 }
 
 /**

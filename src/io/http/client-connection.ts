@@ -6,6 +6,7 @@ import {
   createBodyReader,
   createRequestHeadParser,
   GatheredOutput,
+  HeaderBlock,
   type HeaderList,
   type HttpFault,
   type ReceivedRequest,
@@ -267,9 +268,9 @@ export class ClientConnection implements ExchangeHost, BodySink {
     this.context.counters.count('http_requests', 'received');
     this.#body = createBodyReader(request.framing, httpLimits.requestBodyBytesMax);
     this.#isRouted = false;
-    const exchange = new ClientExchange(request, this);
+    const exchange = new ClientExchange(request, this, new ResponseWriter(this.output, request));
     this.#exchange = exchange;
-    if (this.#body === undefined) exchange.requestEnd([]);
+    if (this.#body === undefined && request.framing.kind !== 'tunnel') exchange.requestEnd([]);
     exchange.start();
   }
 
@@ -282,7 +283,7 @@ export class ClientConnection implements ExchangeHost, BodySink {
     this.context.counters.count('http_errors', String(status));
     const { head, body } = errorResponse(status, this.context.journey.retryAfterSeconds);
     const writer = new ResponseWriter(this.output, refusedRequest);
-    writer.head(head, [], this.context.date);
+    writer.head(head, HeaderBlock.empty, this.context.date);
     writer.data(body);
     this.#close();
   }
@@ -311,11 +312,12 @@ const refusedRequest: ReceivedRequest = {
   kind: 'request',
   method: 'GET',
   target: '/',
-  minorVersion: 1,
-  headers: [],
+  version: '1.1',
+  headers: HeaderBlock.empty,
   framing: { kind: 'none' },
   host: '',
   isPersistent: false,
   expectsContinue: false,
   connectionOptions: [],
+  acceptsTrailers: false,
 };

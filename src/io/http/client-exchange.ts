@@ -1,7 +1,7 @@
 import { httpLimits } from '../../config/defaults.ts';
 import {
   endToEndTrailers,
-  type GatheredOutput,
+  HeaderBlock,
   type HeaderList,
   type ReceivedRequest,
   type RequestReceiver,
@@ -11,16 +11,15 @@ import {
 } from '../../http/index.ts';
 import type { HttpRoute } from '../../pipeline/http-journey.ts';
 import type { HttpRemote } from '../../pipeline/http-forward.ts';
+import type { ClientWriter } from './client-writer.ts';
 import { errorResponse } from './error-response.ts';
 import type { ListenerContext } from './listener-context.ts';
 import { ReplayBody } from './replay-body.ts';
-import { ResponseWriter } from './response-writer.ts';
 
 /** The connection that an exchange belongs to. */
 export interface ExchangeHost {
   readonly context: ListenerContext;
   readonly remote: HttpRemote;
-  readonly output: GatheredOutput;
   /** The request has an instance: its body may be read. */
   routed(): void;
   /** Holds back or goes on reading the request's body. */
@@ -45,7 +44,7 @@ const statusOfReset: Readonly<Record<ResetCode, number>> = {
 export class ClientExchange implements ResponseReceiver {
   readonly #host: ExchangeHost;
   readonly #request: ReceivedRequest;
-  readonly #writer: ResponseWriter;
+  readonly #writer: ClientWriter;
   readonly #body = new ReplayBody(httpLimits.replayBytesMax);
   #route: HttpRoute | undefined;
   #candidate = 0;
@@ -56,10 +55,10 @@ export class ClientExchange implements ResponseReceiver {
   #isOver = false;
   #pendingRounds = 0;
 
-  constructor(request: ReceivedRequest, host: ExchangeHost) {
+  constructor(request: ReceivedRequest, host: ExchangeHost, writer: ClientWriter) {
     this.#request = request;
     this.#host = host;
-    this.#writer = new ResponseWriter(host.output, request);
+    this.#writer = writer;
   }
 
   /** The response has begun. */
@@ -138,7 +137,7 @@ export class ClientExchange implements ResponseReceiver {
     const { head, body } = errorResponse(status, context.journey.retryAfterSeconds);
     this.#decidePersistence();
     if (!this.#body.isComplete) this.#writer.isPersistent = false;
-    this.#writer.head(head, [], context.date);
+    this.#writer.head(head, HeaderBlock.empty, context.date);
     this.#writer.data(body);
     this.#host.answered(this.#writer.isPersistent);
   }

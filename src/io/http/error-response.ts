@@ -1,4 +1,4 @@
-import type { ResponseHead } from '../../http/index.ts';
+import { HeaderBlock, type ResponseHead } from '../../http/index.ts';
 
 /** Answers that the ingress peer gives itself: short, without a word about its inside. */
 const texts: Readonly<Record<number, string>> = {
@@ -18,6 +18,8 @@ const texts: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 };
 
+const plainText = HeaderBlock.of([['Content-Type', 'text/plain; charset=utf-8']]);
+
 /** @param retryAfterSeconds told with 503 alone */
 export function errorResponse(
   status: number,
@@ -25,8 +27,8 @@ export function errorResponse(
 ): { readonly head: ResponseHead; readonly body: Buffer } {
   const reason = texts[status] ?? 'Error';
   const body = Buffer.from(`${status} ${reason}\n`);
-  const headers: (readonly [string, string])[] = [['Content-Type', 'text/plain; charset=utf-8']];
-  if (status === 503) headers.push(['Retry-After', String(retryAfterSeconds)]);
+  const retry = status === 503 ? `Retry-After: ${retryAfterSeconds}\r\n` : '';
+  const headers = plainText.followedBy(retry);
   return {
     head: { status, reason, headers, framing: { kind: 'length', bytes: body.length } },
     body,

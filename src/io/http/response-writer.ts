@@ -1,10 +1,9 @@
 import {
   chunkLine,
   endToEndTrailers,
-  type Field,
   type GatheredOutput,
+  type HeaderBlock,
   type HeaderList,
-  headerValue,
   lastChunk,
   mayHaveBody,
   noBody,
@@ -13,12 +12,11 @@ import {
   type ResponseHead,
   serializeResponseHead,
 } from '../../http/index.ts';
+import type { ClientWriter } from './client-writer.ts';
 
-/** Writes the response of one request in the framing that its client understands. */
-export class ResponseWriter {
-  /** The final head is written. */
+/** Writes the response of one HTTP/1 request in the framing that its client understands. */
+export class ResponseWriter implements ClientWriter {
   isStarted = false;
-  /** The connection may serve another request behind this response. */
   isPersistent: boolean;
   readonly #output: GatheredOutput;
   readonly #request: ReceivedRequest;
@@ -33,31 +31,24 @@ export class ResponseWriter {
 
   /** A 1xx head; HTTP/1.0 clients do not know them (RFC 9110 section 15.2). */
   interim(head: ResponseHead): void {
-    if (this.#request.minorVersion === 0) return;
-    this.#output.text(serializeResponseHead(head, noBody, []));
+    if (this.#request.version === '1.0') return;
+    this.#output.text(serializeResponseHead(head, noBody, ''));
     this.#output.flush();
   }
 
-  /**
-   * The final head. Throws when it cannot be written; then nothing was.
-   *
-   * @param date used where the head has none (RFC 9110 section 6.6.1)
-   */
-  head(head: ResponseHead, cookies: HeaderList, date: string): void {
-    const hasBody = mayHaveBody(head.status, this.#request.method);
+  head(head: ResponseHead, cookies: HeaderBlock, date: string): void {
+    const isTunnel = head.framing.kind === 'tunnel';
+    const hasBody = isTunnel || mayHaveBody(head.status, this.#request.method);
     const framing = hasBody ? this.#framing(head) : this.#announced(head);
-    if (hasBody && framing.kind === 'close') this.isPersistent = false;
-    const extra: Field[] = [...cookies];
-    if (headerValue(head.headers, 'date') === undefined) extra.push(['Date', date]);
-    if (!this.isPersistent) extra.push(['Connection', 'close']);
-    else if (this.#request.minorVersion === 0) extra.push(['Connection', 'keep-alive']);
+    if (isTunnel || (hasBody && framing.kind === 'close')) this.isPersistent = false;
+    const dated = head.headers.get('date') === undefined ? `Date: ${date}\r\n` : '';
+    const extra = `${cookies.text}${dated}${isTunnel ? '' : this.#connection()}`;
     this.#output.text(serializeResponseHead(head, framing, extra));
     this.isStarted = true;
     this.#body = hasBody ? framing : noBody;
     this.#left = framing.kind === 'length' ? framing.bytes : 0;
   }
 
-  /** @returns false: more than the head announced; what was written so far cannot be taken back */
   data(chunk: Uint8Array): boolean {
     switch (this.#body.kind) {
       case 'none':
@@ -74,15 +65,20 @@ export class ResponseWriter {
         this.#output.text('\r\n');
         return true;
       case 'close':
+      case 'tunnel':
         this.#output.bytes(chunk);
         return true;
     }
   }
 
-  /** @returns false: less than the head announced, the connection must break */
   end(trailers: HeaderList): boolean {
     if (this.#body.kind === 'chunked') this.#output.text(lastChunk(endToEndTrailers(trailers)));
     return this.#body.kind !== 'length' || this.#left === 0;
+  }
+
+  #connection(): string {
+    if (!this.isPersistent) return 'Connection: close\r\n';
+    return this.#request.version === '1.0' ? 'Connection: keep-alive\r\n' : '';
   }
 
   #framing(head: ResponseHead): ReceivedFraming {
@@ -90,9 +86,10 @@ export class ResponseWriter {
       case 'none':
         return { kind: 'length', bytes: 0 };
       case 'length':
+      case 'tunnel':
         return head.framing;
       case 'chunked':
-        return this.#request.minorVersion === 0 ? { kind: 'close' } : head.framing;
+        return this.#request.version === '1.0' ? { kind: 'close' } : head.framing;
     }
   }
 

@@ -1,6 +1,12 @@
 import { Buffer } from 'node:buffer';
 import { linkLimits } from '../../config/defaults.ts';
-import type { BodyFraming, HeaderList } from '../../http/index.ts';
+import {
+  type BodyFraming,
+  chunkedBody,
+  HeaderBlock,
+  type HeaderList,
+  tunnelBody,
+} from '../../http/index.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
 import { laneKinds, reasons, resetCodes } from './frame.ts';
 import type { BodyPart, FrameSink } from './frame.ts';
@@ -160,7 +166,7 @@ export class BatchDecoder {
     let exchange = 0;
     let method = '';
     let target = '';
-    let headers = noFields;
+    let headers = HeaderBlock.empty;
     let framing = noFraming;
     let envelope: Envelope | undefined;
     while (reader.more(end)) {
@@ -168,7 +174,7 @@ export class BatchDecoder {
       if (tag === 0x08) exchange = reader.varint(end);
       else if (tag === 0x12) method = reader.latin1(end);
       else if (tag === 0x1a) target = reader.latin1(end);
-      else if (tag === 0x22) headers = readFields(reader, reader.block(end));
+      else if (tag === 0x22) headers = readBlock(reader, end);
       else if (tag === 0x2a) framing = readFraming(reader, reader.block(end));
       else if (tag === 0x32) envelope = this.#envelope(reader, reader.block(end));
       else readPart(reader, tag, 0x3a, part, end);
@@ -185,14 +191,14 @@ export class BatchDecoder {
     let exchange = 0;
     let status = 0;
     let reason = '';
-    let headers = noFields;
+    let headers = HeaderBlock.empty;
     let framing = noFraming;
     while (reader.more(end)) {
       const tag = reader.uint32(end);
       if (tag === 0x08) exchange = reader.varint(end);
       else if (tag === 0x10) status = reader.uint32(end);
       else if (tag === 0x1a) reason = reader.latin1(end);
-      else if (tag === 0x22) headers = readFields(reader, reader.block(end));
+      else if (tag === 0x22) headers = readBlock(reader, end);
       else if (tag === 0x2a) framing = readFraming(reader, reader.block(end));
       else readPart(reader, tag, 0x32, part, end);
     }
@@ -312,7 +318,7 @@ function readPart(
 ): void {
   if (tag === dataTag) part.data = reader.view(end);
   else if (tag === dataTag + 6) part.end = reader.uint32(end) !== 0;
-  else if (tag === dataTag + 16) part.trailers = readFields(reader, reader.block(end));
+  else if (tag === dataTag + 16) part.trailers = readBlock(reader, end).list();
   else reader.skip(tag, end);
 }
 
@@ -338,35 +344,15 @@ function readFraming(reader: WireReader, end: number): BodyFraming {
     else reader.skip(tag, end);
   }
   if (kind === 1) return { kind: 'length', bytes };
-  if (kind === 2) return { kind: 'chunked' };
+  if (kind === 2) return chunkedBody;
+  if (kind === 3) return tunnelBody;
   if (kind !== 0) reader.fail();
   return noFraming;
 }
 
-function readFields(reader: WireReader, end: number): HeaderList {
-  let text = '';
-  let lengthsEnd = 0;
-  let lengthsStart = 0;
-  while (reader.more(end)) {
-    const tag = reader.uint32(end);
-    if (tag === 0x0a) text = reader.latin1(end);
-    else if (tag === 0x12) {
-      lengthsEnd = reader.block(end);
-      lengthsStart = reader.position;
-      reader.position = lengthsEnd;
-    } else reader.skip(tag, end);
-  }
-  const resume = reader.position;
-  reader.position = lengthsStart;
-  const fields: [string, string][] = [];
-  let offset = 0;
-  while (reader.more(lengthsEnd)) {
-    const nameEnd = offset + reader.uint32(lengthsEnd);
-    const valueEnd = nameEnd + reader.uint32(lengthsEnd);
-    fields.push([text.slice(offset, nameEnd), text.slice(nameEnd, valueEnd)]);
-    offset = valueEnd;
-  }
-  if (offset !== text.length) reader.fail();
-  reader.position = resume;
-  return fields;
+/** Lines as {@link HeaderBlock} wants them; anything else is a fault. */
+function readBlock(reader: WireReader, end: number): HeaderBlock {
+  const block = HeaderBlock.read(reader.latin1(end));
+  if (block === undefined) reader.fail();
+  return block ?? HeaderBlock.empty;
 }

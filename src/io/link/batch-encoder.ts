@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer';
-import type { BodyFraming, HeaderList } from '../../http/index.ts';
+import { type BodyFraming, fieldLines } from '../../http/index.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
 import type { SipTarget } from '../../pipeline/sip-target.ts';
 import type { Assignment } from '../../sip/index.ts';
-import { laneKinds, numberOf, reasons, resetCodes } from './frame.ts';
+import { framingKinds, laneKinds, numberOf, reasons, resetCodes } from './frame.ts';
 import type { GoodbyeFrame, HelloFrame, HttpFrame, HttpHeadFrame, HttpOpenFrame } from './frame.ts';
 import { WireWriter, bytesSize, uintSize, varintSize } from './wire-writer.ts';
 
@@ -14,15 +14,6 @@ export interface BatchLimits {
   readonly batchBytes: number;
 }
 
-/** Header fields made ready to be measured and written. */
-interface FieldsText {
-  readonly text: string;
-  readonly lengths: readonly number[];
-  readonly lengthsBytes: number;
-  readonly size: number;
-}
-
-const noFields: FieldsText = { text: '', lengths: [], lengthsBytes: 0, size: 0 };
 const noBytes = new Uint8Array(0);
 
 // Field numbers of link.proto as tag bytes: number << 3 | wire type (0 varint, 2 bytes).
@@ -153,15 +144,15 @@ export class BatchEncoder {
         this.#head(frame);
         break;
       case 'data': {
-        const trailers = measureFields(frame.trailers);
+        const trailers = fieldLines(frame.trailers);
         this.#begin(
           tag.data,
-          uintSize(frame.exchange) + partSize(frame.data, frame.end) + nestedSize(trailers.size),
+          uintSize(frame.exchange) + partSize(frame.data, frame.end) + bytesSize(trailers.length),
         );
         this.#out.uint(0x08, frame.exchange);
         this.#out.bytes(0x12, frame.data);
         this.#out.uint(0x18, frame.end ? 1 : 0);
-        this.#fields(0x22, trailers);
+        this.#out.latin1(0x22, trailers);
         break;
       }
       case 'reset': {
@@ -188,8 +179,8 @@ export class BatchEncoder {
 
   #open(frame: HttpOpenFrame): void {
     const { request, envelope } = frame;
-    const headers = measureFields(request.headers);
-    const trailers = measureFields(frame.trailers);
+    const headers = request.headers.text;
+    const trailers = fieldLines(frame.trailers);
     const framing = framingSize(request.framing);
     const envelopeSize = this.#envelopeSize(envelope);
     const out = this.#out;
@@ -198,27 +189,27 @@ export class BatchEncoder {
       uintSize(frame.exchange) +
         bytesSize(request.method.length) +
         bytesSize(request.target.length) +
-        nestedSize(headers.size) +
+        bytesSize(headers.length) +
         nestedSize(framing) +
         nestedSize(envelopeSize) +
         partSize(frame.data, frame.end) +
-        nestedSize(trailers.size),
+        bytesSize(trailers.length),
     );
     out.uint(0x08, frame.exchange);
     out.latin1(0x12, request.method);
     out.latin1(0x1a, request.target);
-    this.#fields(0x22, headers);
+    out.latin1(0x22, headers);
     this.#framing(0x2a, request.framing, framing);
     if (envelopeSize > 0) this.#envelope(0x32, envelope, envelopeSize);
     out.bytes(0x3a, frame.data);
     out.uint(0x40, frame.end ? 1 : 0);
-    this.#fields(0x4a, trailers);
+    out.latin1(0x4a, trailers);
   }
 
   #head(frame: HttpHeadFrame): void {
     const { response } = frame;
-    const headers = measureFields(response.headers);
-    const trailers = measureFields(frame.trailers);
+    const headers = response.headers.text;
+    const trailers = fieldLines(frame.trailers);
     const framing = framingSize(response.framing);
     const out = this.#out;
     this.#begin(
@@ -226,19 +217,19 @@ export class BatchEncoder {
       uintSize(frame.exchange) +
         uintSize(response.status) +
         bytesSize(response.reason.length) +
-        nestedSize(headers.size) +
+        bytesSize(headers.length) +
         nestedSize(framing) +
         partSize(frame.data, frame.end) +
-        nestedSize(trailers.size),
+        bytesSize(trailers.length),
     );
     out.uint(0x08, frame.exchange);
     out.uint(0x10, response.status);
     out.latin1(0x1a, response.reason);
-    this.#fields(0x22, headers);
+    out.latin1(0x22, headers);
     this.#framing(0x2a, response.framing, framing);
     out.bytes(0x32, frame.data);
     out.uint(0x38, frame.end ? 1 : 0);
-    this.#fields(0x42, trailers);
+    out.latin1(0x42, trailers);
   }
 
   #hello(frame: HelloFrame): void {
@@ -333,16 +324,8 @@ export class BatchEncoder {
   #framing(fieldTag: number, framing: BodyFraming, size: number): void {
     if (size === 0) return;
     this.#out.length(fieldTag, size);
-    this.#out.uint(0x08, framing.kind === 'length' ? 1 : 2);
+    this.#out.uint(0x08, numberOf(framingKinds, framing.kind));
     if (framing.kind === 'length') this.#out.uint(0x10, framing.bytes);
-  }
-
-  #fields(fieldTag: number, fields: FieldsText): void {
-    if (fields.size === 0) return;
-    this.#out.length(fieldTag, fields.size);
-    this.#out.latin1(0x0a, fields.text);
-    this.#out.length(0x12, fields.lengthsBytes);
-    for (const length of fields.lengths) this.#out.varint(length);
   }
 }
 
@@ -367,20 +350,7 @@ function framingSize(framing: BodyFraming): number {
     case 'length':
       return 2 + uintSize(framing.bytes);
     case 'chunked':
+    case 'tunnel':
       return 2;
   }
-}
-
-function measureFields(fields: HeaderList): FieldsText {
-  if (fields.length === 0) return noFields;
-  let text = '';
-  let lengthsBytes = 0;
-  const lengths: number[] = [];
-  for (const [name, value] of fields) {
-    text += name + value;
-    lengths.push(name.length, value.length);
-    lengthsBytes += varintSize(name.length) + varintSize(value.length);
-  }
-  const size = bytesSize(text.length) + 1 + varintSize(lengthsBytes) + lengthsBytes;
-  return { text, lengths, lengthsBytes, size };
 }

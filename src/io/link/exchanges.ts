@@ -128,7 +128,7 @@ export class AskedExchanges extends Exchanges<AskedExchange> {
       this.context.counters.count('link_http_refusals', refusal);
       return undefined;
     }
-    assertLatin1(request.method + request.target, request.headers);
+    assertLatin1(request.method + request.target);
     this.lastId += 1;
     const id = this.lastId;
     const exchange = new AskedExchange(id, this, this.context.peerWindowBytes, response);
@@ -159,8 +159,7 @@ export class AskedExchanges extends Exchanges<AskedExchange> {
   #refusal(request: RequestHead): 'exchanges_max' | 'congested' | 'too_large' | undefined {
     if (this.open.size >= this.limits.exchangesMax) return 'exchanges_max';
     if (!this.outbox.takesBodies()) return 'congested';
-    let bytes = request.method.length + request.target.length;
-    for (const [name, value] of request.headers) bytes += name.length + value.length + 4;
+    const bytes = request.method.length + request.target.length + request.headers.text.length;
     return bytes > this.limits.headBytesMax ? 'too_large' : undefined;
   }
 }

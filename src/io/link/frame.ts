@@ -1,11 +1,17 @@
-import type { HeaderList, RequestHead, ResetCode, ResponseHead } from '../../http/index.ts';
+import type {
+  BodyFraming,
+  HeaderList,
+  RequestHead,
+  ResetCode,
+  ResponseHead,
+} from '../../http/index.ts';
 import type { SipTransport } from '../../pipeline/arrival.ts';
 import type { Envelope, RoutingReason } from '../../pipeline/envelope.ts';
 import type { SipTarget } from '../../pipeline/sip-target.ts';
 import type { Assignment } from '../../sip/index.ts';
 
 /** Version of the rules in docs/link.md. Peers of different versions do not link. */
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 /** What a lane carries. A large body on the one never delays a message on the other. */
 export type LaneKind = 'sip' | 'http';
@@ -106,6 +112,9 @@ export const resetCodes: readonly ResetCode[] = [
   'cancelled',
   'limit',
 ];
+
+/** Numbers of `FramingKind` in link.proto, from 1. */
+export const framingKinds: readonly BodyFraming['kind'][] = ['length', 'chunked', 'tunnel'];
 
 /** Numbers of `LaneKind` in link.proto, from 1. */
 export const laneKinds: readonly LaneKind[] = ['sip', 'http'];

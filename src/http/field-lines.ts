@@ -1,0 +1,144 @@
+import { httpLimits } from '../config/defaults.ts';
+import { isTokenCode, isValueCode } from './characters.ts';
+import { type HttpFault, httpFault } from './fault.ts';
+
+const carriageReturn = 0x0d;
+const lineFeed = 0x0a;
+const colon = 0x3a;
+
+/** The headers that the reader of a head must understand, each with its values in order. */
+export interface Directives {
+  hosts: readonly string[];
+  /** Each Content-Length line. */
+  lengths: readonly string[];
+  /** Each Transfer-Encoding line. */
+  codings: readonly string[];
+  expectations: readonly string[];
+  /** Each Upgrade line. */
+  upgrades: readonly string[];
+  /** Names listed in Connection, lower case. */
+  connectionOptions: readonly string[];
+  /** TE lists `trailers`. */
+  acceptsTrailers: boolean;
+}
+
+const none: readonly string[] = [];
+
+export function noDirectives(): Directives {
+  return {
+    hosts: none,
+    lengths: none,
+    codings: none,
+    expectations: none,
+    upgrades: none,
+    connectionOptions: none,
+    acceptsTrailers: false,
+  };
+}
+
+/**
+ * Checks field lines (RFC 9112 section 5), each with its CRLF, to the end of the text. A line is refused
+ * that has no or an impossible name, a blank before the colon, a fold, a bare CR or LF, a control
+ * character in the value.
+ *
+ * @param found takes what the reader must understand
+ * @returns undefined when all are good
+ */
+export function fieldsFault(text: string, from: number, found?: Directives): HttpFault | undefined {
+  let count = 0;
+  let at = from;
+  while (at < text.length) {
+    if (++count > httpLimits.headerCountMax) return httpFault('HTTP_HEADERS_TOO_MANY');
+    let nameEnd = at;
+    while (isTokenCode(text.charCodeAt(nameEnd))) nameEnd++;
+    if (nameEnd === at || text.charCodeAt(nameEnd) !== colon) return lineFault(text, nameEnd);
+    let end = nameEnd + 1;
+    while (isValueCode(text.charCodeAt(end))) end++;
+    if (text.charCodeAt(end) !== carriageReturn || text.charCodeAt(end + 1) !== lineFeed) {
+      return lineFault(text, end);
+    }
+    if (found !== undefined) note(found, text, at, nameEnd, end);
+    at = end + 2;
+  }
+  return undefined;
+}
+
+/** @param at the character that may not stand there */
+function lineFault(text: string, at: number): HttpFault {
+  const code = text.charCodeAt(at);
+  const isEnd = code === lineFeed || code === carriageReturn;
+  const isBare = isEnd && !(code === carriageReturn && text.charCodeAt(at + 1) === lineFeed);
+  return httpFault(isBare ? 'HTTP_LINE_INVALID' : 'HTTP_HEADER_INVALID');
+}
+
+function note(found: Directives, text: string, at: number, nameEnd: number, end: number): void {
+  switch (nameEnd - at) {
+    case 2:
+      if (isName(text, at, 'te') && /(?:^|,)[ \t]*trailers/i.test(value(text, nameEnd, end))) {
+        found.acceptsTrailers = true;
+      }
+      break;
+    case 4:
+      if (isName(text, at, 'host')) found.hosts = [...found.hosts, value(text, nameEnd, end)];
+      break;
+    case 6:
+      if (isName(text, at, 'expect')) {
+        found.expectations = [...found.expectations, value(text, nameEnd, end)];
+      }
+      break;
+    case 7:
+      if (isName(text, at, 'upgrade')) {
+        found.upgrades = [...found.upgrades, value(text, nameEnd, end)];
+      }
+      break;
+    case 10:
+      if (isName(text, at, 'connection')) {
+        found.connectionOptions = withOptions(found.connectionOptions, value(text, nameEnd, end));
+      }
+      break;
+    case 14:
+      if (isName(text, at, 'content-length')) {
+        found.lengths = [...found.lengths, value(text, nameEnd, end)];
+      }
+      break;
+    case 17:
+      if (isName(text, at, 'transfer-encoding')) {
+        found.codings = [...found.codings, value(text, nameEnd, end)];
+      }
+      break;
+  }
+}
+
+const keepAlive: readonly string[] = ['keep-alive'];
+
+function withOptions(options: readonly string[], list: string): readonly string[] {
+  if (options.length === 0 && list === 'keep-alive') return keepAlive;
+  const names = list.split(',').map((option) => option.trim().toLowerCase());
+  return [...options, ...names.filter((name) => name !== '')];
+}
+
+/** The value between a colon and the line's end, without the blanks around it. */
+function value(text: string, colonAt: number, lineEnd: number): string {
+  let start = colonAt + 1;
+  let end = lineEnd;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
+/**
+ * Whether the token here is this name: setting one bit makes letters small and leaves what else a
+ * token of these names has.
+ *
+ * @param lower the name in lower case
+ */
+export function isName(text: string, at: number, lower: string): boolean {
+  for (let index = 0; index < lower.length; index++) {
+    if ((text.charCodeAt(at + index) | 0x20) !== lower.charCodeAt(index)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,131 @@
+import { isHeaderValue, isToken } from './characters.ts';
+import type { HeaderList } from './exchange.ts';
+import { fieldsFault, isName } from './field-lines.ts';
+
+const colon = 0x3a;
+
+/**
+ * The field lines of one head, checked: names are tokens, values hold no control character but the
+ * tab. Kept as the text that stands on the wire (`Name: value\r\n` each, latin1), because most heads go
+ * on as they came; a list is made only for those who ask for one.
+ */
+export class HeaderBlock {
+  static readonly empty: HeaderBlock = new HeaderBlock('');
+
+  /** All lines, each with its CRLF. */
+  readonly text: string;
+  #list: HeaderList | undefined;
+
+  private constructor(text: string) {
+    this.text = text;
+  }
+
+  /** Takes lines that a parser has checked. */
+  static checked(text: string): HeaderBlock {
+    return text === '' ? HeaderBlock.empty : new HeaderBlock(text);
+  }
+
+  /** Checks lines as another peer wrote them; undefined when they are none. */
+  static read(text: string): HeaderBlock | undefined {
+    return fieldsFault(text, 0) === undefined ? HeaderBlock.checked(text) : undefined;
+  }
+
+  /** Makes lines of a list. Throws a TypeError for what cannot be written without changing the message. */
+  static of(list: HeaderList): HeaderBlock {
+    return HeaderBlock.checked(fieldLines(list));
+  }
+
+  get isEmpty(): boolean {
+    return this.text === '';
+  }
+
+  /** First value of a header; undefined when there is none. @param lower the name in lower case */
+  get(lower: string): string | undefined {
+    const at = lineNamed(this.text, lower, 0);
+    return at < 0 ? undefined : valueAt(this.text, at + lower.length + 1);
+  }
+
+  /** All values of a header in order. @param lower the name in lower case */
+  all(lower: string): string[] {
+    const { text } = this;
+    const values: string[] = [];
+    let at = lineNamed(text, lower, 0);
+    while (at >= 0) {
+      values.push(valueAt(text, at + lower.length + 1));
+      at = lineNamed(text, lower, lineEnd(text, at));
+    }
+    return values;
+  }
+
+  /** Names and values in order; made once. */
+  list(): HeaderList {
+    this.#list ??= listOf(this.text);
+    return this.#list;
+  }
+
+  /** The same with more lines behind. @param lines checked, each with its CRLF */
+  followedBy(lines: string): HeaderBlock {
+    return lines === '' ? this : new HeaderBlock(this.text + lines);
+  }
+
+  /** The lines whose lower-case name the callback wants to keep. */
+  filtered(keeps: (lower: string) => boolean): HeaderBlock {
+    const { text } = this;
+    let kept = '';
+    let from = 0;
+    for (let at = 0; at < text.length;) {
+      const end = lineEnd(text, at);
+      if (!keeps(text.slice(at, text.indexOf(':', at)).toLowerCase())) {
+        kept += text.slice(from, at);
+        from = end;
+      }
+      at = end;
+    }
+    return from === 0 ? this : HeaderBlock.checked(kept + text.slice(from));
+  }
+}
+
+/** Lines of a list, each with its CRLF. Throws a TypeError for what cannot be written as it is. */
+export function fieldLines(list: HeaderList): string {
+  let lines = '';
+  for (const [name, value] of list) {
+    if (!isToken(name) || !isHeaderValue(value)) throw new TypeError('Header cannot be written');
+    lines += `${name}: ${value}\r\n`;
+  }
+  return lines;
+}
+
+/** Where the line behind this one begins. */
+export function lineEnd(text: string, at: number): number {
+  return text.indexOf('\r\n', at) + 2;
+}
+
+/** Begin of the next line with this name, or -1. */
+function lineNamed(text: string, lower: string, from: number): number {
+  for (let at = from; at < text.length; at = lineEnd(text, at)) {
+    if (text.charCodeAt(at + lower.length) === colon && isName(text, at, lower)) return at;
+  }
+  return -1;
+}
+
+/** The value that begins behind a colon, without the blanks around it. */
+function valueAt(text: string, from: number): string {
+  let start = from;
+  let end = text.indexOf('\r\n', from);
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
+function listOf(text: string): HeaderList {
+  const list: [string, string][] = [];
+  for (let at = 0; at < text.length; at = lineEnd(text, at)) {
+    const nameEnd = text.indexOf(':', at);
+    list.push([text.slice(at, nameEnd), valueAt(text, nameEnd + 1)]);
+  }
+  return list;
+}
