@@ -1,11 +1,22 @@
 /** Who may import whom. The pure rooms stay pure; only `peer.ts` knows every room. See CONTRIBUTING. */
 const pure = ['sip', 'http', 'dcr', 'ring', 'gossip', 'cluster'];
-const ioRooms = ['sip', 'http', 'link', 'gossip', 'application', 'dns', 'rules', 'sprayer'];
+const ioRooms = [
+  'accept',
+  'sip',
+  'http',
+  'link',
+  'gossip',
+  'application',
+  'dns',
+  'rules',
+  'sprayer',
+];
 
-/** Which pure rooms an io room adapts, beside pipeline and config. */
+/** What an io room imports beside pipeline and config: the pure rooms it adapts, and what accepts for it. */
 const adapts = {
-  sip: ['sip'],
-  http: ['http'],
+  accept: [],
+  sip: ['sip', 'io/accept'],
+  http: ['http', 'io/accept'],
   link: ['sip', 'http'],
   gossip: ['gossip'],
   application: ['sip', 'http'],
@@ -49,7 +60,7 @@ module.exports = {
     },
     ...ioRooms.map((room) => ({
       name: `io-${room}-adapts-its-own-rooms`,
-      comment: `io/${room} imports itself, the pipeline, configuration types and the pure rooms it adapts: ${adapts[room].join(', ') || 'none'}`,
+      comment: `io/${room} imports itself, the pipeline, configuration types and ${adapts[room].join(', ') || 'none'}`,
       severity: 'error',
       from: { path: `^src/io/${room}/` },
       to: {

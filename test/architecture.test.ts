@@ -58,6 +58,8 @@ const planted: readonly (readonly [rule: string, from: string, to: string])[] = 
   ['pure-rooms-touch-no-world', 'src/sip/reads-files.ts', 'node:fs'],
   ['pure-rooms-touch-no-world', 'src/pipeline/opens-sockets.ts', 'node:dgram'],
   ['pipeline-joins-only-pure-rooms', 'src/pipeline/asks-io.ts', 'src/io/sip/room.ts'],
+  ['io-accept-adapts-its-own-rooms', 'src/io/accept/asks-sip.ts', 'src/sip/room.ts'],
+  ['io-accept-adapts-its-own-rooms', 'src/io/accept/asks-io.ts', 'src/io/http/room.ts'],
   ['io-sip-adapts-its-own-rooms', 'src/io/sip/asks-ring.ts', 'src/ring/room.ts'],
   ['io-http-adapts-its-own-rooms', 'src/io/http/asks-sip.ts', 'src/io/sip/room.ts'],
   ['io-link-adapts-its-own-rooms', 'src/io/link/asks-http.ts', 'src/io/http/room.ts'],
@@ -72,6 +74,7 @@ const planted: readonly (readonly [rule: string, from: string, to: string])[] = 
   ['demo-uses-the-public-application-interface', 'src/demo/asks-sip.ts', 'src/sip/room.ts'],
   ['nothing-imports-the-composition-root', 'src/io/http/asks-peer.ts', 'src/peer.ts'],
   ['only-peer-puts-its-sides-together', 'src/cli/asks-side.ts', 'src/peer-sip.ts'],
+  ['only-peer-puts-its-sides-together', 'src/peer-sip.ts', 'src/peer-http.ts'],
   ['no-development-dependency-at-run-time', 'src/sip/generates.ts', 'fast-check'],
 ];
 
@@ -82,6 +85,8 @@ const allowed: readonly (readonly [from: string, to: string])[] = [
   ['src/pipeline/counts.ts', 'src/config/defaults.ts'],
   ['src/dcr/hashes.ts', 'node:crypto'],
   ['src/io/sip/adapts.ts', 'src/sip/room.ts'],
+  ['src/io/sip/accepts.ts', 'src/io/accept/room.ts'],
+  ['src/io/http/accepts.ts', 'src/io/accept/room.ts'],
   ['src/io/link/asks-pipeline.ts', 'src/pipeline/room.ts'],
   ['src/cli/sprays.ts', 'src/io/sprayer/room.ts'],
   ['src/cli/starts.ts', 'src/peer.ts'],

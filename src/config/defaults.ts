@@ -586,6 +586,16 @@ export const adminLimits = {
   idleTimeoutMs: 5_000,
 } as const;
 
+/** Between an accepted connection and its protocol, for SIP and HTTP. */
+export const acceptLimits = {
+  /** PROXY header, TLS and the upgrade to a SIP WebSocket together. */
+  handshakeTimeoutMs: 10_000,
+  /** PROXY header of a sprayer, version 2 with its extensions. */
+  proxyHeaderBytesMax: 2_048,
+  /** How often TLS files are looked at for changes. */
+  certificateRefreshMs: 5_000,
+} as const;
+
 export const sipSocketLimits = {
   /** Receive buffer asked of the system for each UDP socket. */
   udpReceiveBufferBytes: 4_194_304,
@@ -608,8 +618,6 @@ export const sipSocketLimits = {
   webSocketPongMs: 10_000,
   /** Fragments of one message, and reads of one frame, that a WebSocket client may cut it into. */
   webSocketPiecesMax: 1_024,
-  /** From an accepted connection to its first SIP byte: PROXY header, TLS and HTTP upgrade together. */
-  handshakeTimeoutMs: 10_000,
   /** Head of the HTTP request that makes a WebSocket. */
   upgradeHeadBytesMax: 16_384,
   upgradeHeaderCountMax: 64,
@@ -617,8 +625,6 @@ export const sipSocketLimits = {
   halfCloseProbeMs: 200,
   /** When the peer stops, connections get so long to end in good order. */
   stopGraceMs: 250,
-  /** How often TLS files are looked at for changes. */
-  certificateRefreshMs: 5_000,
   /** How often connections are looked through for the times of idleness, age and partial messages. */
   sweepIntervalMs: 5_000,
   /** Time for dialling a client or an upstream application. */
@@ -629,8 +635,6 @@ export const sipSocketLimits = {
   messagesPerDialMax: 64,
   /** What a datagram can hold (RFC 768: 65,535 with the headers of IPv4 and UDP). */
   datagramBytesMax: 65_507,
-  /** PROXY header of a sprayer, version 2 with its extensions. */
-  proxyHeaderBytesMax: 2_048,
 } as const;
 
 export const upstreamLimits = {

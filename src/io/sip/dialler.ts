@@ -129,7 +129,7 @@ export class Dialler {
       autoSelectFamily: false,
       ...(localAddress === undefined ? {} : { localAddress }),
     });
-    if (!this.#table.admit(tcp)) return void tcp.on('error', () => undefined).destroy();
+    if (!this.#table.places.admit(tcp)) return void tcp.on('error', () => undefined).destroy();
     const socket = listener.credentials === undefined ? tcp : secure(listener, target, tcp);
     const timer = setTimeout(() => {
       dial.isTimedOut = true;

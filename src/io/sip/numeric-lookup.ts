@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net';
+import { mappedPrefix } from '../accept/index.ts';
 
 type LookupCallback = (error: Error | null, address: string, family: number) => void;
 
@@ -11,15 +12,7 @@ export function numericLookup(address: string, ...rest: unknown[]): void {
   callback(null, address, isIPv6(address) ? 6 : 4);
 }
 
-const mappedPrefix = '::ffff:';
-
-/** An IPv4 address as such, where a socket on both families gives it as an IPv6 one. */
-export function plainAddress(address: string): string {
-  const isMapped = address.startsWith(mappedPrefix) && address.includes('.');
-  return isMapped ? address.slice(mappedPrefix.length) : address;
-}
-
-/** The inverse, for an IPv6 socket that sends to an IPv4 address. */
+/** The inverse of `plainAddress`, for an IPv6 socket that sends to an IPv4 address. */
 export function mappedAddress(address: string): string {
   return address.includes(':') ? address : mappedPrefix + address;
 }

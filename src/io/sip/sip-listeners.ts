@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
 import { isWildcard } from '../../config/address.ts';
 import type { SipConnectionsConfig, SipListenerConfig } from '../../config/config.ts';
-import { sipSocketLimits } from '../../config/defaults.ts';
+import { acceptLimits, sipSocketLimits } from '../../config/defaults.ts';
 import type { Arrival, ListenerNames, SipTransport } from '../../pipeline/arrival.ts';
 import type { Counters } from '../../pipeline/counters.ts';
 import { NetworkSet } from '../../pipeline/network.ts';
 import type { ResponseTarget } from '../../pipeline/return-response.ts';
 import type { SipTarget } from '../../pipeline/sip-target.ts';
+import type { AcceptLimits } from '../accept/index.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Dialler } from './dialler.ts';
 import { flowLetters, listenerNames } from './listener-names.ts';
@@ -26,8 +27,8 @@ export interface SipListenersOptions {
   /** Milliseconds that never run backwards. */
   readonly now: () => number;
   readonly log: Pick<Logger, 'info' | 'warn'>;
-  /** Other limits than `sipSocketLimits`. */
-  readonly limits?: Partial<SipSocketLimits>;
+  /** Other limits than `sipSocketLimits` and `acceptLimits`. */
+  readonly limits?: Partial<SipSocketLimits & AcceptLimits>;
 }
 
 /** A listener as it was bound. */
@@ -45,6 +46,7 @@ export interface BoundSipListener extends SipListenerConfig {
 export class SipListeners {
   readonly #options: SipListenersOptions;
   readonly #context: TransportContext;
+  readonly #acceptLimits: AcceptLimits;
   readonly #table: ConnectionTable;
   readonly #dialler: Dialler;
   readonly #udp = new Map<string, UdpListener>();
@@ -56,6 +58,7 @@ export class SipListeners {
     this.#options = options;
     const { receive, counters, now, log, connections } = options;
     const limits = { ...sipSocketLimits, ...options.limits };
+    this.#acceptLimits = { ...acceptLimits, ...options.limits };
     const unlimited = new NetworkSet(options.unlimitedSources ?? []);
     this.#context = { receive, counters, now, log, connections, unlimited, limits };
     this.#table = new ConnectionTable(this.#context);
@@ -70,7 +73,7 @@ export class SipListeners {
     }
     this.#certificateTimer = setInterval(
       () => void this.reloadCertificates(),
-      this.#context.limits.certificateRefreshMs,
+      this.#acceptLimits.certificateRefreshMs,
     );
     this.#certificateTimer.unref();
   }
@@ -82,7 +85,7 @@ export class SipListeners {
 
   /** Streams and WebSockets at present, those in their handshake included. */
   get connectionCount(): number {
-    return this.#table.size;
+    return this.#table.places.size;
   }
 
   /**
@@ -177,7 +180,14 @@ export class SipListeners {
       this.#udp.set(flow, udp);
       return { ...listener, port: udp.port, flow, names: udp.names };
     }
-    const stream = new StreamListener({ listener, flow, names, table: this.#table, context });
+    const stream = new StreamListener({
+      listener,
+      flow,
+      names,
+      table: this.#table,
+      context,
+      limits: this.#acceptLimits,
+    });
     await stream.start();
     this.#streams.set(flow, stream);
     return { ...listener, port: stream.port, flow, names: stream.names };

@@ -5,7 +5,8 @@ import type { SipListenerConfig } from '../../config/config.ts';
 import type { ListenerNames } from '../../pipeline/arrival.ts';
 import type { Counter } from '../../pipeline/counters.ts';
 import { answerStun } from '../../sip/index.ts';
-import { mappedAddress, numericLookup, plainAddress } from './numeric-lookup.ts';
+import { plainAddress } from '../accept/index.ts';
+import { mappedAddress, numericLookup } from './numeric-lookup.ts';
 import type { TransportContext } from './transport-context.ts';
 
 export interface UdpListenerOptions {

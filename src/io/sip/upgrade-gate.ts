@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { sipLimits } from '../../config/defaults.ts';
 import type { Counters } from '../../pipeline/counters.ts';
-import type { Handshake } from './handshake.ts';
+import type { Handshake } from '../accept/index.ts';
 import type { SipSocketLimits } from './transport-context.ts';
 
 /** As much as a stream may carry, in one frame. */

@@ -5,7 +5,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { SipListenerConfig } from '../../../src/config/config.ts';
-import { sipSocketLimits } from '../../../src/config/defaults.ts';
+import { acceptLimits } from '../../../src/config/defaults.ts';
 import { request } from '../../support/sip-text.ts';
 import { Certificates, tlsOf, withoutOpenssl } from './certificates.ts';
 import type { Transport } from './sip-client.ts';
@@ -100,7 +100,7 @@ describe('a listener behind a sprayer that writes PROXY headers', () => {
     const rig = await bind(t);
     const socket = await tcpClient(t, host, rig.port());
     const length = Buffer.alloc(2);
-    length.writeUInt16BE(sipSocketLimits.proxyHeaderBytesMax + 1);
+    length.writeUInt16BE(acceptLimits.proxyHeaderBytesMax + 1);
     socket.write(Buffer.concat([v2.subarray(0, 14), length]));
     await closing(socket);
     assert.equal(rig.counters.get('sip_handshake_failures', 'proxy-header'), 1);

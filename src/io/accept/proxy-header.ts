@@ -1,6 +1,7 @@
 import { isIPv4, isIPv6, SocketAddress } from 'node:net';
-import { sipSocketLimits } from '../../config/defaults.ts';
-import { plainAddress } from './numeric-lookup.ts';
+import { acceptLimits } from '../../config/defaults.ts';
+import type { Source } from './handshake.ts';
+import { plainAddress } from './plain-address.ts';
 
 export type ProxyHeader =
   /** More bytes are needed. */
@@ -12,14 +13,8 @@ export type ProxyHeader =
       /** Bytes of the header; what follows is the client's. */
       readonly length: number;
       /** The client; undefined where the sprayer speaks for itself or does not say. */
-      readonly source: ProxySource | undefined;
+      readonly source: Source | undefined;
     };
-
-export interface ProxySource {
-  /** IPv6 without brackets, in the form of the operating system; a mapped IPv4 address as IPv4. */
-  readonly address: string;
-  readonly port: number;
-}
 
 const incomplete: ProxyHeader = { kind: 'incomplete' };
 const invalid: ProxyHeader = { kind: 'invalid' };
@@ -33,7 +28,7 @@ const v2HeaderBytes = 16;
 
 /**
  * Reads the PROXY header, version 1 or 2, at the front of what a connection gave so far. Give it all
- * bytes again when it was incomplete: it never asks for more than `sipSocketLimits.proxyHeaderBytesMax`.
+ * bytes again when it was incomplete: it never asks for more than `acceptLimits.proxyHeaderBytesMax`.
  */
 export function readProxyHeader(bytes: Buffer): ProxyHeader {
   if (startsAlike(bytes, v1Prefix))
@@ -90,7 +85,7 @@ function readV2(bytes: Buffer): ProxyHeader {
   const family = bytes[13]!;
   const length = v2HeaderBytes + bytes.readUInt16BE(14);
   if (command !== 0x20 && command !== 0x21) return invalid;
-  if (length > sipSocketLimits.proxyHeaderBytesMax) return invalid;
+  if (length > acceptLimits.proxyHeaderBytesMax) return invalid;
   // LOCAL: the sprayer's own connection, e.g. a health check, whose addresses say nothing.
   const isLocal = command === 0x20;
   const addressBytes = v2AddressBytes.get(family);
@@ -100,7 +95,7 @@ function readV2(bytes: Buffer): ProxyHeader {
   return { kind: 'header', length, source: isLocal ? undefined : readSource(bytes, family) };
 }
 
-function readSource(bytes: Buffer, family: number): ProxySource | undefined {
+function readSource(bytes: Buffer, family: number): Source | undefined {
   switch (family >> 4) {
     case 1:
       return source(bytes.subarray(16, 20).join('.'), bytes.readUInt16BE(24));
@@ -115,7 +110,7 @@ function readSource(bytes: Buffer, family: number): ProxySource | undefined {
   }
 }
 
-function source(address: string, port: number): ProxySource {
+function source(address: string, port: number): Source {
   const family = isIPv4(address) ? 'ipv4' : 'ipv6';
   return { address: plainAddress(new SocketAddress({ address, family }).address), port };
 }

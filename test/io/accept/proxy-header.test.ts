@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { sipSocketLimits } from '../../../src/config/defaults.ts';
-import { readProxyHeader } from '../../../src/io/sip/proxy-header.ts';
+import { acceptLimits } from '../../../src/config/defaults.ts';
+import { readProxyHeader } from '../../../src/io/accept/proxy-header.ts';
 
 const signature = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 const invite = Buffer.from('INVITE sip:a@b SIP/2.0\r\n');
@@ -88,7 +88,7 @@ describe('readProxyHeader', () => {
     assert.equal(readProxyHeader(line(107)).kind, 'header');
     assert.equal(readProxyHeader(line(108)).kind, 'invalid');
     assert.equal(readProxyHeader(line(108).subarray(0, 106)).kind, 'incomplete');
-    const most = sipSocketLimits.proxyHeaderBytesMax - 16;
+    const most = acceptLimits.proxyHeaderBytesMax - 16;
     assert.equal(readProxyHeader(v2(0x21, 0, Buffer.alloc(most))).kind, 'header');
     // Before the bytes come that would not fit.
     const larger = v2(0x21, 0, Buffer.alloc(most + 1)).subarray(0, 16);
@@ -103,8 +103,7 @@ describe('readProxyHeader', () => {
         const bytes = Buffer.concat([front, rest]);
         const read = readProxyHeader(bytes);
         if (read.kind === 'header') assert.ok(read.length <= bytes.length);
-        if (read.kind === 'incomplete')
-          assert.ok(bytes.length < sipSocketLimits.proxyHeaderBytesMax);
+        if (read.kind === 'incomplete') assert.ok(bytes.length < acceptLimits.proxyHeaderBytesMax);
       }),
     );
   });

@@ -1,7 +1,11 @@
-import type { Counters } from '../../pipeline/counters.ts';
 import { NetworkSet, parseAddress } from '../../pipeline/network.ts';
 import type { Handshake } from './handshake.ts';
 import { readProxyHeader, type ProxyHeader } from './proxy-header.ts';
+
+export interface ProxyGateEvents {
+  failed(reason: 'proxy-header'): void;
+  passed(handshake: Handshake): void;
+}
 
 /**
  * Takes the PROXY header off connections of the sprayer. What follows it is given back to the
@@ -10,18 +14,12 @@ import { readProxyHeader, type ProxyHeader } from './proxy-header.ts';
  */
 export class ProxyGate {
   readonly #sources: NetworkSet;
-  readonly #counters: Counters;
-  readonly #passed: (handshake: Handshake) => void;
+  readonly #events: ProxyGateEvents;
 
   /** @param sources addresses and networks of the sprayers */
-  constructor(
-    sources: readonly string[],
-    counters: Counters,
-    passed: (handshake: Handshake) => void,
-  ) {
+  constructor(sources: readonly string[], events: ProxyGateEvents) {
     this.#sources = new NetworkSet(sources);
-    this.#counters = counters;
-    this.#passed = passed;
+    this.#events = events;
   }
 
   /** Whether a connection from here is a sprayer's. */
@@ -46,7 +44,7 @@ export class ProxyGate {
 
   #done(handshake: Handshake, header: ProxyHeader, bytes: Buffer): void {
     if (header.kind !== 'header') {
-      this.#counters.count('sip_handshake_failures', 'proxy-header');
+      this.#events.failed('proxy-header');
       handshake.socket.destroy();
       return;
     }
@@ -56,6 +54,6 @@ export class ProxyGate {
       handshake.port = header.source.port;
     }
     if (bytes.length > header.length) handshake.socket.unshift(bytes.subarray(header.length));
-    this.#passed(handshake);
+    this.#events.passed(handshake);
   }
 }

@@ -1,15 +1,16 @@
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { ServerTlsConfig } from '../../config/config.ts';
-import type { Counters } from '../../pipeline/counters.ts';
 import type { Handshake } from './handshake.ts';
 import type { TlsCredentials } from './tls-credentials.ts';
 
 export interface TlsGateOptions {
   readonly credentials: TlsCredentials;
   readonly clientCertificates: ServerTlsConfig['clientCertificates'];
+  /** Offered by ALPN, the preferred one first; none: it is not spoken. */
+  readonly protocols: readonly string[];
   readonly timeoutMs: number;
-  readonly counters: Counters;
+  readonly failed: (reason: string) => void;
   readonly passed: (handshake: Handshake, secured: TLSSocket) => void;
 }
 
@@ -25,9 +26,10 @@ export class TlsGate {
 
   constructor(options: TlsGateOptions) {
     this.#options = options;
-    const { credentials, clientCertificates, timeoutMs, counters } = options;
+    const { credentials, clientCertificates, protocols, timeoutMs, failed } = options;
     this.#server = createServer({
       ...credentials.server,
+      ...(protocols.length === 0 ? {} : { ALPNProtocols: [...protocols] }),
       requestCert: clientCertificates !== 'none',
       rejectUnauthorized: clientCertificates === 'required',
       // It only guards against silence; the limit of the whole handshake comes first.
@@ -36,7 +38,7 @@ export class TlsGate {
     });
     this.#server.on('secureConnection', (socket) => this.#secured(socket));
     this.#server.on('tlsClientError', (error, socket) => {
-      counters.count('sip_handshake_failures', this.#reasonOf(error, socket));
+      failed(this.#reasonOf(error, socket));
       socket.destroy();
     });
   }
@@ -69,18 +71,18 @@ export class TlsGate {
   }
 
   #secured(socket: TLSSocket): void {
-    const { clientCertificates, counters, passed } = this.#options;
+    const { clientCertificates, failed, passed } = this.#options;
     const ends = endsOf(socket);
     const handshake = this.#pending.get(ends);
     this.#pending.delete(ends);
     if (handshake === undefined) {
-      counters.count('sip_handshake_failures', 'tls-reset');
+      failed('tls-reset');
       socket.destroy();
       return;
     }
     const isForeign = !socket.authorized && hasCertificate(socket);
     if (clientCertificates === 'optional' && isForeign) {
-      counters.count('sip_handshake_failures', 'tls-client-certificate');
+      failed('tls-client-certificate');
       socket.destroy();
       return;
     }
@@ -105,6 +107,7 @@ const failureReasons: Readonly<Record<string, string>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'tls-not-spoken',
   ERR_SSL_UNSUPPORTED_PROTOCOL: 'tls-version',
   ERR_SSL_NO_SHARED_CIPHER: 'tls-cipher',
+  ERR_SSL_NO_APPLICATION_PROTOCOL: 'tls-protocol',
   ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: 'tls-client-certificate',
 };
 
