@@ -4,6 +4,8 @@ const valueBit = 2;
 const targetBit = 4;
 const hostBit = 8;
 const visibleBit = 16;
+const addressBit = 32;
+const digitBit = 64;
 
 const classes = new Uint8Array(256);
 
@@ -17,7 +19,9 @@ function mark(bit: number, text: string): void {
 const alphanumeric = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
 mark(tokenBit, `${alphanumeric}!#$%&'*+-.^_\`|~`);
 // No userinfo, no comma: an authority that two readers could split differently is refused.
-mark(hostBit, `${alphanumeric}-._~%!$&'()*+;=:[]`);
+mark(hostBit, `${alphanumeric}-._~%!$&'()*+;=`);
+mark(addressBit, '0123456789abcdefABCDEF:.');
+mark(digitBit, '0123456789');
 for (let code = 0; code < 256; code++) {
   const isControl = (code < 0x20 && code !== 0x09) || code === 0x7f;
   if (!isControl) classes[code] = classes[code]! | valueBit;
@@ -61,12 +65,29 @@ export function isVisibleByte(byte: number): boolean {
   return (classes[byte]! & visibleBit) !== 0;
 }
 
-/** Whether the text may be the value of Host: `host[:port]` or empty. */
+/**
+ * Whether the text may be the value of Host: `host[:port]` or empty (RFC 9112 section 3.2). One
+ * colon, brackets around an IPv6 address alone: nobody can find another host in it.
+ */
 export function isAuthority(text: string): boolean {
-  for (let at = 0; at < text.length; at++) {
-    if ((classes[text.charCodeAt(at)]! & hostBit) === 0) return false;
-  }
-  return true;
+  if (text === '') return true;
+  const hostEnd = text.charCodeAt(0) === 0x5b ? addressEnd(text) : runOf(hostBit, text, 0);
+  if (hostEnd <= 0) return false;
+  if (hostEnd === text.length) return true;
+  return text.charCodeAt(hostEnd) === 0x3a && runOf(digitBit, text, hostEnd + 1) === text.length;
+}
+
+/** Offset behind the bracket that closes an address, or -1. */
+function addressEnd(text: string): number {
+  const end = runOf(addressBit, text, 1);
+  return end > 1 && text.charCodeAt(end) === 0x5d ? end + 1 : -1;
+}
+
+/** Offset behind the characters of one class. */
+function runOf(bit: number, text: string, from: number): number {
+  let at = from;
+  while (at < text.length && (classes[text.charCodeAt(at)]! & bit) !== 0) at++;
+  return at;
 }
 
 /** Whether the text may be written as a header name or a method. */

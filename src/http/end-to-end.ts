@@ -12,6 +12,9 @@ const hopByHop: ReadonlySet<string> = new Set([
   'content-length',
   // Of HTTP/2 in clear text, which is never tunnelled.
   'http2-settings',
+  // To CGI and its heirs the same names as with a hyphen.
+  'content_length',
+  'transfer_encoding',
 ]);
 
 /**
