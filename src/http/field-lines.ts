@@ -72,39 +72,46 @@ function lineFault(text: string, at: number): HttpFault {
 }
 
 function note(found: Directives, text: string, at: number, nameEnd: number, end: number): void {
-  switch (nameEnd - at) {
-    case 2:
-      if (isName(text, at, 'te') && /(?:^|,)[ \t]*trailers/i.test(value(text, nameEnd, end))) {
-        found.acceptsTrailers = true;
-      }
+  // No two of them are equally long, and few other headers are.
+  const lower = directives[nameEnd - at];
+  if (lower !== undefined && isName(text, at, lower)) take(found, lower, value(text, nameEnd, end));
+}
+
+const directives: (string | undefined)[] = [];
+for (const lower of [
+  'te',
+  'host',
+  'expect',
+  'upgrade',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+]) {
+  directives[lower.length] = lower;
+}
+
+function take(found: Directives, lower: string, text: string): void {
+  switch (lower) {
+    case 'te':
+      found.acceptsTrailers ||= /(?:^|,)[ \t]*trailers/i.test(text);
       break;
-    case 4:
-      if (isName(text, at, 'host')) found.hosts = [...found.hosts, value(text, nameEnd, end)];
+    case 'host':
+      found.hosts = [...found.hosts, text];
       break;
-    case 6:
-      if (isName(text, at, 'expect')) {
-        found.expectations = [...found.expectations, value(text, nameEnd, end)];
-      }
+    case 'expect':
+      found.expectations = [...found.expectations, text];
       break;
-    case 7:
-      if (isName(text, at, 'upgrade')) {
-        found.upgrades = [...found.upgrades, value(text, nameEnd, end)];
-      }
+    case 'upgrade':
+      found.upgrades = [...found.upgrades, text];
       break;
-    case 10:
-      if (isName(text, at, 'connection')) {
-        found.connectionOptions = withOptions(found.connectionOptions, value(text, nameEnd, end));
-      }
+    case 'connection':
+      found.connectionOptions = withOptions(found.connectionOptions, text);
       break;
-    case 14:
-      if (isName(text, at, 'content-length')) {
-        found.lengths = [...found.lengths, value(text, nameEnd, end)];
-      }
+    case 'content-length':
+      found.lengths = [...found.lengths, text];
       break;
-    case 17:
-      if (isName(text, at, 'transfer-encoding')) {
-        found.codings = [...found.codings, value(text, nameEnd, end)];
-      }
+    case 'transfer-encoding':
+      found.codings = [...found.codings, text];
       break;
   }
 }

@@ -66,11 +66,8 @@ export function receivedRequest(
   if (!isHostValid(found.hosts, line.minorVersion)) return httpFault('HTTP_HOST_INVALID');
   const framing = framingOf(found, line);
   if (framing.kind === 'fault') return framing;
-  if (framing.kind === 'length' && framing.bytes > httpLimits.requestBodyBytesMax) {
-    return httpFault('HTTP_BODY_TOO_LARGE');
-  }
   const expectsContinue = found.expectations.length > 0 && line.minorVersion === 1;
-  if (expectsContinue && found.expectations.some((text) => text.toLowerCase() !== '100-continue')) {
+  if (expectsContinue && !found.expectations.every(isContinue)) {
     return httpFault('HTTP_EXPECTATION_UNSUPPORTED');
   }
   const [host = ''] = found.hosts;
@@ -91,11 +88,19 @@ export function receivedRequest(
 
 /** An upgrade of a request with a body is overlooked, which RFC 9110 section 7.8 allows. */
 function framingOf(found: Directives, line: RequestLine): BodyFraming | HttpFault {
-  const framing = requestFraming({ ...found, minorVersion: line.minorVersion });
+  const { lengths, codings } = found;
+  const framing = requestFraming({ minorVersion: line.minorVersion, lengths, codings });
+  if (framing.kind === 'length' && framing.bytes > httpLimits.requestBodyBytesMax) {
+    return httpFault('HTTP_BODY_TOO_LARGE');
+  }
   const mayTunnel = found.upgrades.length > 0 && line.minorVersion === 1;
   if (!mayTunnel || framing.kind !== 'none') return framing;
   const isAsked = found.connectionOptions.includes('upgrade');
   return isAsked && tunnelProtocol(found.upgrades) !== undefined ? tunnelBody : noBody;
+}
+
+function isContinue(expectation: string): boolean {
+  return expectation.toLowerCase() === '100-continue';
 }
 
 /** HTTP/1.1 needs Host once, HTTP/1.0 at most once. */

@@ -1,6 +1,6 @@
 import { isHeaderValue, isToken } from './characters.ts';
 import type { HeaderList } from './exchange.ts';
-import { fieldsFault, isName } from './field-lines.ts';
+import { fieldsFault, isName, noDirectives } from './field-lines.ts';
 
 const colon = 0x3a;
 
@@ -25,9 +25,12 @@ export class HeaderBlock {
     return text === '' ? HeaderBlock.empty : new HeaderBlock(text);
   }
 
-  /** Checks lines as another peer wrote them; undefined when they are none. */
+  /** Checks lines as another peer wrote them; undefined when they are none, or state framing. */
   static read(text: string): HeaderBlock | undefined {
-    return fieldsFault(text, 0) === undefined ? HeaderBlock.checked(text) : undefined;
+    const found = noDirectives();
+    if (fieldsFault(text, 0, found) !== undefined) return undefined;
+    const isFramed = found.lengths.length > 0 || found.codings.length > 0;
+    return isFramed ? undefined : HeaderBlock.checked(text);
   }
 
   /** Makes lines of a list. Throws a TypeError for what cannot be written without changing the message. */
@@ -85,14 +88,25 @@ export class HeaderBlock {
   }
 }
 
-/** Lines of a list, each with its CRLF. Throws a TypeError for what cannot be written as it is. */
+/**
+ * Lines of a list, each with its CRLF. Throws a TypeError for what cannot be written as it is, and for
+ * framing, which is written from the body alone: a second statement of it would split the message.
+ */
 export function fieldLines(list: HeaderList): string {
   let lines = '';
   for (const [name, value] of list) {
-    if (!isToken(name) || !isHeaderValue(value)) throw new TypeError('Header cannot be written');
+    if (!isToken(name) || !isHeaderValue(value) || isFraming(name)) {
+      throw new TypeError('Header cannot be written');
+    }
     lines += `${name}: ${value}\r\n`;
   }
   return lines;
+}
+
+function isFraming(name: string): boolean {
+  if (name.length !== 14 && name.length !== 17) return false;
+  const lower = name.toLowerCase();
+  return lower === 'content-length' || lower === 'transfer-encoding';
 }
 
 /** Where the line behind this one begins. */

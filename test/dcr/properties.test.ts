@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { compileRules, parseRules } from '../../src/dcr/index.ts';
 import type { HttpSubject, SipSubject, TraceStep } from '../../src/dcr/index.ts';
+import { HeaderBlock } from '../../src/http/index.ts';
 import { httpSubject } from '../../src/pipeline/subjects.ts';
 import { toolsOf } from './request.ts';
 
@@ -71,7 +72,15 @@ const sipRequest: fc.Arbitrary<SipSubject> = fc
 
 const httpRequest: fc.Arbitrary<HttpSubject> = fc
   .tuple(text, text, fc.array(fc.tuple(fc.oneof(name, fc.constant('Cookie')), text)))
-  .map(([method, target, headers]) => httpSubject({ method, target: `/?p=${target}`, headers }));
+  .map(([method, target, headers]) =>
+    httpSubject({ method, target: `/?p=${target}`, headers: blockOf(headers) }),
+  );
+
+/** Values that could not stand on the wire are made ones that can. */
+function blockOf(list: readonly (readonly [string, string])[]): HeaderBlock {
+  const plain = (text: string): string => text.replaceAll(/[^\t -~\xa0-\xff]/gu, '?');
+  return HeaderBlock.of(list.map(([header, value]) => [header, plain(value)]));
+}
 
 describe('evaluation of any rules on any request', () => {
   it('is total, deterministic, never gives an empty key, and traces the same key', () => {

@@ -6,17 +6,31 @@ import {
   endToEndResponseHeaders,
   endToEndTrailers,
   type Field,
-  forwardedHeaders,
+  fieldLines,
+  forwardedLines,
   GatheredOutput,
+  HeaderBlock,
   parseSetCookie,
   serializeRequestHead,
   serializeResponseHead,
 } from '../../src/http/index.ts';
 
+/** Lines as a parser gives them: framing may be among them. */
+function received(list: readonly (readonly [string, string])[]): HeaderBlock {
+  return HeaderBlock.checked(list.map(([name, value]) => `${name}: ${value}\r\n`).join(''));
+}
+
+function forwarded(
+  list: readonly (readonly [string, string])[],
+  hop: Parameters<typeof forwardedLines>[1],
+): unknown {
+  return HeaderBlock.checked(forwardedLines(received(list), hop)).list();
+}
+
 describe('headers of one hop', () => {
   it('are removed from a request, with those that Connection names and those of peers', () => {
     const kept = endToEndRequestHeaders(
-      [
+      received([
         ['Host', 'a'],
         ['Connection', 'X-Hop, Host, Cookie, close'],
         ['Keep-Alive', 'timeout=5'],
@@ -36,10 +50,10 @@ describe('headers of one hop', () => {
         ['Forwarded', 'for=1.2.3.4'],
         ['X-Other', '1'],
         ['Expect', '100-continue'],
-      ],
+      ]),
       ['x-hop', 'host', 'cookie', 'close'],
     );
-    assert.deepEqual(kept, [
+    assert.deepEqual(kept.list(), [
       ['Host', 'a'],
       ['Cookie', 'a=b'],
       ['X-Other', '1'],
@@ -54,23 +68,23 @@ describe('headers of one hop', () => {
       ['proxy_beroute', 'p9'],
       ['my_header', '1'],
     ];
-    assert.deepEqual(endToEndRequestHeaders(headers, []), [['my_header', '1']]);
+    assert.deepEqual(endToEndRequestHeaders(received(headers), []).list(), [['my_header', '1']]);
     assert.deepEqual(endToEndTrailers(headers), [['my_header', '1']]);
   });
 
   it('are removed from a response; a challenge of Proxy-Authenticate passes', () => {
     const kept = endToEndResponseHeaders(
-      [
+      received([
         ['Connection', 'keep-alive, X-Hop'],
         ['X-Hop', '1'],
         ['Content-Length', '3'],
         ['proxy-beroute', 'x'],
         ['Proxy-Authenticate', 'Basic'],
         ['Set-Cookie', 'a=b'],
-      ],
+      ]),
       ['keep-alive', 'x-hop'],
     );
-    assert.deepEqual(kept, [
+    assert.deepEqual(kept.list(), [
       ['Proxy-Authenticate', 'Basic'],
       ['Set-Cookie', 'a=b'],
     ]);
@@ -101,7 +115,7 @@ describe('forwarding headers', () => {
 
   it('begin at the remote when it is not trusted', () => {
     const hop = { remoteAddress: '192.0.2.1', isTls: false, host: 'a:8080', isTrusted: false };
-    assert.deepEqual(forwardedHeaders(forged, hop), [
+    assert.deepEqual(forwarded(forged, hop), [
       ['X-Forwarded-For', '192.0.2.1'],
       ['X-Forwarded-Proto', 'http'],
       ['X-Forwarded-Port', '8080'],
@@ -112,7 +126,7 @@ describe('forwarding headers', () => {
 
   it('continue what a trusted remote says', () => {
     const hop = { remoteAddress: '192.0.2.1', isTls: false, host: 'a', isTrusted: true };
-    assert.deepEqual(forwardedHeaders(forged, hop), [
+    assert.deepEqual(forwarded(forged, hop), [
       ['X-Forwarded-For', '9.9.9.9, 8.8.8.8, 192.0.2.1'],
       ['X-Forwarded-Proto', 'https'],
       ['X-Forwarded-Port', '443'],
@@ -123,7 +137,7 @@ describe('forwarding headers', () => {
 
   it('write IPv6 as RFC 7239 wants it and leave out a missing host', () => {
     const hop = { remoteAddress: '2001:db8::1', isTls: true, host: '', isTrusted: true };
-    assert.deepEqual(forwardedHeaders([], hop), [
+    assert.deepEqual(forwarded([], hop), [
       ['X-Forwarded-For', '2001:db8::1'],
       ['X-Forwarded-Proto', 'https'],
       ['X-Forwarded-Port', '443'],
@@ -150,10 +164,10 @@ describe('cookies', () => {
     it(`${line} has ${values.length} of the name`, () => {
       assert.deepEqual(
         cookieValues(
-          [
+          received([
             ['X', 'SID=9'],
             ['cookie', line],
-          ],
+          ]),
           'SID',
           4,
         ),
@@ -171,29 +185,47 @@ describe('cookies', () => {
 });
 
 describe('writing heads', () => {
-  const request = { method: 'GET', target: '/', headers: [], framing: { kind: 'none' } } as const;
-  const response = { status: 200, reason: 'OK', headers: [], framing: { kind: 'none' } } as const;
+  const request = {
+    method: 'GET',
+    target: '/',
+    headers: HeaderBlock.empty,
+    framing: { kind: 'none' },
+  } as const;
+  const response = {
+    status: 200,
+    reason: 'OK',
+    headers: HeaderBlock.empty,
+    framing: { kind: 'none' },
+  } as const;
   const bad = ['a\r\nX: b', 'a\nb', 'a\rb', 'a\u0000', 'a\u010ab', 'a\u007f'];
 
   it('refuses what would become another header or another message', () => {
     for (const text of bad) {
-      assert.throws(() => serializeRequestHead({ ...request, headers: [['X', text]] }), TypeError);
-      assert.throws(() => serializeRequestHead({ ...request, headers: [[text, 'x']] }), TypeError);
+      assert.throws(() => HeaderBlock.of([['X', text]]), TypeError);
+      assert.throws(() => HeaderBlock.of([[text, 'x']]), TypeError);
       assert.throws(() => serializeRequestHead({ ...request, target: `/${text}` }), TypeError);
       assert.throws(() => serializeRequestHead({ ...request, method: text }), TypeError);
-      assert.throws(() => serializeRequestHead(request, [['X', text]]), TypeError);
+      assert.throws(() => fieldLines([['X', text]]), TypeError);
       assert.throws(
-        () => serializeResponseHead({ ...response, reason: text }, { kind: 'none' }, []),
+        () => serializeResponseHead({ ...response, reason: text }, { kind: 'none' }, ''),
         TypeError,
       );
     }
     assert.throws(() => serializeRequestHead({ ...request, target: '/a b' }), TypeError);
-    assert.throws(() => serializeRequestHead({ ...request, headers: [['a:b', 'x']] }), TypeError);
+    assert.throws(() => HeaderBlock.of([['a:b', 'x']]), TypeError);
+    for (const framing of ['Content-Length', 'transfer-encoding']) {
+      assert.throws(() => HeaderBlock.of([[framing, '1']]), TypeError);
+      assert.equal(HeaderBlock.read(`${framing}: 1\r\n`), undefined);
+    }
   });
 
   it('makes framing from the body', () => {
     const written = (framing: Parameters<typeof serializeResponseHead>[1]): string =>
-      serializeResponseHead({ ...response, headers: [['A', 'b']] }, framing, [['C', 'd']]);
+      serializeResponseHead(
+        { ...response, headers: HeaderBlock.of([['A', 'b']]) },
+        framing,
+        'C: d\r\n',
+      );
     assert.equal(written({ kind: 'none' }), 'HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\n\r\n');
     assert.equal(written({ kind: 'close' }), 'HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\n\r\n');
     assert.equal(

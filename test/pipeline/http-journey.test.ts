@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Rules } from '../../src/dcr/index.ts';
-import { parseRequestHead, type ReceivedRequest, type ResponseHead } from '../../src/http/index.ts';
+import {
+  HeaderBlock,
+  parseRequestHead,
+  type ReceivedRequest,
+  type ResponseHead,
+} from '../../src/http/index.ts';
 import { Counters } from '../../src/pipeline/counters.ts';
 import {
   defaultHttpRouting,
@@ -77,14 +82,14 @@ function response(...cookies: string[]): ResponseHead {
   return {
     status: 200,
     reason: 'OK',
-    headers: cookies.map((value) => ['Set-Cookie', value] as const),
+    headers: HeaderBlock.of(cookies.map((value) => ['Set-Cookie', value] as const)),
     framing: { kind: 'none' },
   };
 }
 
 /** What a browser would send back. */
 function cookieHeader(journey: HttpJourney, from: HttpRoute, head = response('sid=1')): string {
-  const set = journey.responseCookies(from, from.candidates[0]!, head);
+  const set = journey.responseCookies(from, from.candidates[0]!, head).list();
   return `Cookie: other=1; ${set.map(([, value]) => value.split(';')[0]!).join('; ')}\r\n`;
 }
 
@@ -189,7 +194,7 @@ describe('sessions keep their instance', () => {
       assert.equal(later.reason, 'stamp');
       assert.equal(later.candidates[0], owner);
       assert.equal(later.keyDigest, digestOf('42'));
-      assert.deepEqual(journey.responseCookies(later, owner!, response('sid=2')), []);
+      assert.deepEqual(journey.responseCookies(later, owner!, response('sid=2')).list(), []);
     }
   });
 
@@ -206,7 +211,7 @@ describe('sessions keep their instance', () => {
       const later = route(journey, '/', cookies);
       assert.equal(later.reason, 'stamp-key');
       assert.equal(later.candidates[0], second);
-      const set = journey.responseCookies(later, second!, response());
+      const set = journey.responseCookies(later, second!, response()).list();
       assert.deepEqual(
         set.map(([, value]) => value.split('.')[0]),
         [`BEKEY=${digestOf('42')}`, `BEROUTE=${second}`],
@@ -219,8 +224,8 @@ describe('sessions keep their instance', () => {
     const first = route(journey, '/?room=42');
     const later = route(journey, '/', cookieHeader(journey, first));
     const second = later.candidates[1]!;
-    assert.deepEqual(journey.responseCookies(later, second, response()), []);
-    const moved = journey.responseCookies(later, second, response('sid=2'));
+    assert.deepEqual(journey.responseCookies(later, second, response()).list(), []);
+    const moved = journey.responseCookies(later, second, response('sid=2')).list();
     assert.match(moved[1]![1], new RegExp(`^BEROUTE=${second}\\.`));
   });
 
@@ -318,7 +323,7 @@ describe('when stamps are set', () => {
     const { journey } = createJourney({ view: three });
     const decided = route(journey, '/');
     const set = (...cookies: string[]): number =>
-      journey.responseCookies(decided, 'p1', response(...cookies)).length;
+      journey.responseCookies(decided, 'p1', response(...cookies)).list().length;
     assert.equal(set(), 0);
     assert.equal(set('theme=dark'), 0);
     assert.equal(set('JSESSIONID='), 0);
@@ -330,9 +335,9 @@ describe('when stamps are set', () => {
   it('always, where that is configured, but not twice', () => {
     const { journey } = createJourney({ view: three, routing: { stampMode: 'always' } });
     const decided = route(journey, '/');
-    assert.equal(journey.responseCookies(decided, 'p1', response()).length, 2);
+    assert.equal(journey.responseCookies(decided, 'p1', response()).list().length, 2);
     const again = route(journey, '/', cookieHeader(journey, decided, response()));
-    assert.deepEqual(journey.responseCookies(again, 'p1', response('sid=1')), []);
+    assert.deepEqual(journey.responseCookies(again, 'p1', response('sid=1')).list(), []);
   });
 
   it('with the attributes that keep them from scripts and other sites', () => {
@@ -340,12 +345,12 @@ describe('when stamps are set', () => {
     const tls = { ...remote, isTls: true };
     const decision = journey.decide(request('/'), tls);
     assert.ok(decision.kind === 'route');
-    const [bekey] = journey.responseCookies(decision, 'p1', response('sid=1'));
+    const [bekey] = journey.responseCookies(decision, 'p1', response('sid=1')).list();
     assert.match(
       bekey![1],
       /^BEKEY=[\w-]{22}\.a\.[\w-]{22}; Path=\/; HttpOnly; SameSite=Lax; Secure$/,
     );
-    const plain = journey.responseCookies(route(journey, '/'), 'p1', response('sid=1'));
+    const plain = journey.responseCookies(route(journey, '/'), 'p1', response('sid=1')).list();
     assert.doesNotMatch(plain[0]![1], /Secure/);
   });
 });
@@ -356,22 +361,20 @@ describe('the head that the application gets', () => {
     const headers =
       'Connection: X-Hop\r\nX-Hop: 1\r\nproxy-beroute: p3\r\nX-Forwarded-For: 1.1.1.1\r\n' +
       'Cookie: foreign="a b"; BEROUTE=x\r\nVia: 1.1 before\r\nExpect: 100-continue\r\n';
-    assert.deepEqual(route(journey, '/a?b', headers).head, {
-      method: 'GET',
-      target: '/a?b',
-      framing: { kind: 'none' },
-      headers: [
-        ['Host', 'shop.example:8080'],
-        ['Cookie', 'foreign="a b"; BEROUTE=x'],
-        ['Via', '1.1 before'],
-        ['X-Forwarded-For', '192.0.2.7'],
-        ['X-Forwarded-Proto', 'http'],
-        ['X-Forwarded-Port', '8080'],
-        ['Forwarded', 'for=192.0.2.7;proto=http;host="shop.example:8080"'],
-        ['X-Forwarded-Host', 'shop.example:8080'],
-        ['Via', '1.1 sailring'],
-      ],
-    });
+    const { head } = route(journey, '/a?b', headers);
+    const { method, target, framing } = head;
+    assert.deepEqual([method, target, framing], ['GET', '/a?b', { kind: 'none' }]);
+    assert.deepEqual(head.headers.list(), [
+      ['Host', 'shop.example:8080'],
+      ['Cookie', 'foreign="a b"; BEROUTE=x'],
+      ['Via', '1.1 before'],
+      ['X-Forwarded-For', '192.0.2.7'],
+      ['X-Forwarded-Proto', 'http'],
+      ['X-Forwarded-Port', '8080'],
+      ['Forwarded', 'for=192.0.2.7;proto=http;host="shop.example:8080"'],
+      ['X-Forwarded-Host', 'shop.example:8080'],
+      ['Via', '1.1 sailring'],
+    ]);
   });
 
   it('counts the hops of OPTIONS', () => {
@@ -383,6 +386,6 @@ describe('the head that the application gets', () => {
     assert.deepEqual(journey.decide(options('0'), remote), { kind: 'options' });
     const decision = journey.decide(options('5'), remote);
     assert.ok(decision.kind === 'route');
-    assert.deepEqual(decision.head.headers[1], ['Max-Forwards', '4']);
+    assert.equal(decision.head.headers.get('max-forwards'), '4');
   });
 });

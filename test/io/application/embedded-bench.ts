@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import type {
-  HeaderList,
-  RequestHead,
-  RequestReceiver,
-  ResetCode,
-  ResponseHead,
-  ResponseReceiver,
+import {
+  HeaderBlock,
+  type HeaderList,
+  type RequestHead,
+  type RequestReceiver,
+  type ResetCode,
+  type ResponseHead,
+  type ResponseReceiver,
 } from '../../../src/http/index.ts';
 import { EmbeddedApplicationHost } from '../../../src/io/application/embedded.ts';
 import type { CreateApplication } from '../../../src/io/application/module.ts';
@@ -128,9 +129,7 @@ export class HttpClient implements ResponseReceiver {
   }
 
   header(name: string): string | undefined {
-    return this.heads
-      .at(-1)
-      ?.headers.find(([one]) => one.toLowerCase() === name.toLowerCase())?.[1];
+    return this.heads.at(-1)?.headers.get(name.toLowerCase());
   }
 
   head(head: ResponseHead): void {
@@ -213,7 +212,12 @@ export class HostBench {
     headers: HeaderList = [],
   ): { client: HttpClient; sender: RequestReceiver } {
     const client = new HttpClient();
-    const request: RequestHead = { method, target, headers, framing: { kind: 'none' } };
+    const request: RequestHead = {
+      method,
+      target,
+      headers: HeaderBlock.of(headers),
+      framing: { kind: 'none' },
+    };
     return { client, sender: this.host.serveHttp(request, envelope, client) };
   }
 

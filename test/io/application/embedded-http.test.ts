@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { HeaderBlock } from '../../../src/http/index.ts';
 import type {
   EmbeddedApplication,
   EmbeddedHttpRequest,
@@ -55,7 +56,7 @@ describe('an HTTP exchange with an embedded application', () => {
       {
         status: 201,
         reason: 'Created',
-        headers: [['X-A', 'b']],
+        headers: HeaderBlock.of([['X-A', 'b']]),
         framing: { kind: 'length', bytes: 5 },
       },
     ]);
@@ -161,7 +162,7 @@ describe('an HTTP exchange with an embedded application', () => {
       body: 'x',
     });
     const client = await bench.fetch('/');
-    assert.deepEqual(client.heads[0]!.headers, [['Content-Type', 'text/plain']]);
+    assert.equal(client.heads[0]!.headers.text, 'Content-Type: text/plain\r\n');
     assert.deepEqual(client.heads[0]!.framing, { kind: 'length', bytes: 1 });
   });
 
@@ -173,7 +174,12 @@ describe('an HTTP exchange with an embedded application', () => {
   it('is refused while the application does not run', async () => {
     const bench = new HostBench(() => ({}));
     const client = new HttpClient();
-    const head = { method: 'GET', target: '/', headers: [], framing: { kind: 'none' } } as const;
+    const head = {
+      method: 'GET',
+      target: '/',
+      headers: HeaderBlock.empty,
+      framing: { kind: 'none' },
+    } as const;
     bench.host.serveHttp(head, envelope, client);
     await client.over;
     assert.equal(client.resetCode, 'refused');
@@ -345,8 +351,14 @@ describe('an HTTP handler that errs', () => {
         },
       ],
       ['rejects', () => Promise.reject(new Error('planned'))],
-      ['writes a line break into a header', () => ({ status: 200, headers: [['X', 'a\r\nb']] })],
-      ['writes a header name that is none', () => ({ status: 200, headers: [['X Y', 'a']] })],
+      [
+        'writes a line break into a header',
+        () => ({ status: 200, headers: HeaderBlock.of([['X', 'a\r\nb']]) }),
+      ],
+      [
+        'writes a header name that is none',
+        () => ({ status: 200, headers: HeaderBlock.of([['X Y', 'a']]) }),
+      ],
       ['gives no final status', () => ({ status: 101 })],
     ];
   for (const [name, http] of bad) {

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Rules } from '../../../src/dcr/index.ts';
-import type { RequestReceiver, ResetCode, ResponseReceiver } from '../../../src/http/index.ts';
+import {
+  HeaderBlock,
+  type RequestReceiver,
+  type ResetCode,
+  type ResponseReceiver,
+} from '../../../src/http/index.ts';
 import type { ServeHttp } from '../../../src/io/http/index.ts';
 import { closedPort, exchange, RawClient, startOrigin, startRig } from './http-rig.ts';
 
@@ -20,7 +25,7 @@ function answering(...headers: (readonly [string, string])[]): ServeHttp {
     response.head({
       status: 200,
       reason: 'OK',
-      headers,
+      headers: HeaderBlock.of(headers),
       framing: { kind: 'length', bytes: body.length },
     });
     if (request.method !== 'HEAD') response.data(body);
@@ -39,7 +44,7 @@ describe('one client connection', () => {
       response.head({
         status: 200,
         reason: 'OK',
-        headers: [],
+        headers: HeaderBlock.empty,
         framing: { kind: 'length', bytes: text.length },
       });
       response.data(Buffer.from(text));
@@ -107,10 +112,15 @@ describe('one client connection', () => {
           response.head({
             status: 103,
             reason: 'Early Hints',
-            headers: [],
+            headers: HeaderBlock.empty,
             framing: { kind: 'none' },
           });
-          response.head({ status: 200, reason: 'OK', headers: [], framing: { kind: 'chunked' } });
+          response.head({
+            status: 200,
+            reason: 'OK',
+            headers: HeaderBlock.empty,
+            framing: { kind: 'chunked' },
+          });
           response.data(Buffer.from('abc'));
           response.end([]);
           return nothing;
@@ -150,7 +160,7 @@ describe('pipelining', () => {
           response.head({
             status: 200,
             reason: 'OK',
-            headers: [],
+            headers: HeaderBlock.empty,
             framing: { kind: 'length', bytes: body.length },
           });
           response.data(body);
@@ -273,7 +283,7 @@ describe('clients that take their time', () => {
             response.head({
               status: 200,
               reason: 'OK',
-              headers: [],
+              headers: HeaderBlock.empty,
               framing: { kind: 'length', bytes },
             });
             response.data(Buffer.alloc(bytes, 'x'));
@@ -318,7 +328,12 @@ describe('clients that take their time', () => {
     const rig = await startRig(t, {
       instances: {
         p1: (_, __, ___, response) => {
-          response.head({ status: 200, reason: 'OK', headers: [], framing: { kind: 'chunked' } });
+          response.head({
+            status: 200,
+            reason: 'OK',
+            headers: HeaderBlock.empty,
+            framing: { kind: 'chunked' },
+          });
           for (let at = 0; at < 400; at++) response.data(Buffer.alloc(65_536));
           return { ...nothing, reset: gone.resolve };
         },
@@ -360,7 +375,7 @@ describe('which instance serves', () => {
             response.head({
               status: 204,
               reason: 'No Content',
-              headers: [],
+              headers: HeaderBlock.empty,
               framing: { kind: 'none' },
             });
             response.end([]);
@@ -418,7 +433,7 @@ describe('which instance serves', () => {
           response.head({
             status: 100,
             reason: 'Continue',
-            headers: [],
+            headers: HeaderBlock.empty,
             framing: { kind: 'none' },
           });
           response.reset('refused');
@@ -479,7 +494,7 @@ describe('which instance serves', () => {
           response.head({
             status: 200,
             reason: 'OK',
-            headers: [],
+            headers: HeaderBlock.empty,
             framing: { kind: 'length', bytes: 9 },
           });
           response.data(Buffer.from('abc'));
@@ -566,20 +581,16 @@ describe('keys that wait for a number', () => {
 describe('faults of an application and of ours', () => {
   const heads: readonly (readonly [string, Parameters<ResponseReceiver['head']>[0]])[] = [
     [
-      'a line feed in a value',
-      { status: 200, reason: 'OK', headers: [['X', 'a\r\nEvil: 1']], framing: { kind: 'none' } },
+      'a line feed in its reason',
+      { status: 200, reason: 'a\nb', headers: HeaderBlock.empty, framing: { kind: 'none' } },
     ],
     [
       'a character that would become one',
-      { status: 200, reason: 'OK', headers: [['X', '\u010aEvil: 1']], framing: { kind: 'none' } },
-    ],
-    [
-      'framing of its own',
-      { status: 200, reason: 'OK', headers: [['Content-Length', '9']], framing: { kind: 'none' } },
+      { status: 200, reason: '\u010a', headers: HeaderBlock.empty, framing: { kind: 'none' } },
     ],
     [
       'an upgrade nobody asked for',
-      { status: 101, reason: 'X', headers: [], framing: { kind: 'none' } },
+      { status: 101, reason: 'X', headers: HeaderBlock.empty, framing: { kind: 'none' } },
     ],
   ];
   for (const [why, head] of heads) {
@@ -606,7 +617,7 @@ describe('faults of an application and of ours', () => {
             response.head({
               status: 200,
               reason: 'OK',
-              headers: [],
+              headers: HeaderBlock.empty,
               framing: { kind: 'length', bytes: 3 },
             });
             response.data(Buffer.alloc(size, 'x'));
@@ -657,7 +668,12 @@ describe('stopping', () => {
     const response = await running.promise;
     const stopped = rig.listener.stop(60_000);
     assert.equal(await idle.end(), '');
-    response.head({ status: 200, reason: 'OK', headers: [], framing: { kind: 'none' } });
+    response.head({
+      status: 200,
+      reason: 'OK',
+      headers: HeaderBlock.empty,
+      framing: { kind: 'none' },
+    });
     response.end([]);
     assert.match(await busy.end(), /Content-Length: 0\r\n[^]*Connection: close\r\n/);
     await stopped;

@@ -3,7 +3,7 @@ import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { httpLimits } from '../../../src/config/defaults.ts';
-import type { RequestHead, ResponseReceiver } from '../../../src/http/index.ts';
+import { HeaderBlock, type RequestHead, type ResponseReceiver } from '../../../src/http/index.ts';
 import type { Envelope } from '../../../src/pipeline/envelope.ts';
 import {
   closedPort,
@@ -44,7 +44,7 @@ const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const lookUp: RequestHead = {
   method: 'GET',
   target: '/',
-  headers: [['Host', 'a']],
+  headers: HeaderBlock.of([['Host', 'a']]),
   framing: { kind: 'none' },
 };
 
@@ -77,7 +77,7 @@ describe('requests to an upstream server', () => {
     const rig = await startRig(t, { instances: { p1: origin } });
     const client = new RawClient(t, rig.port);
     client.send(
-      'GET /a?b HTTP/1.1\r\nHost: shop:81\r\nConnection: Upgrade, X-Hop\r\nUpgrade: websocket\r\n' +
+      'GET /a?b HTTP/1.1\r\nHost: shop:81\r\nConnection: TE, X-Hop\r\nUpgrade: websocket\r\n' +
         'X-Hop: 1\r\nproxy-beroute: p9\r\nProxy-BEKEY: evil\r\nX-Forwarded-For: 6.6.6.6\r\n' +
         'Forwarded: for=6.6.6.6\r\nTE: trailers\r\nCookie: foreign=1\r\n\r\n',
     );
@@ -89,7 +89,7 @@ describe('requests to an upstream server', () => {
       'GET /a?b HTTP/1.1\r\nHost: shop:81\r\nCookie: foreign=1\r\nX-Forwarded-For: 127.0.0.1\r\n' +
         'X-Forwarded-Proto: http\r\nX-Forwarded-Port: 81\r\n' +
         'Forwarded: for=127.0.0.1;proto=http;host="shop:81"\r\nX-Forwarded-Host: shop:81\r\n' +
-        'Via: 1.1 sailring\r\nproxy-beroute: p1\r\n\r\n',
+        'Via: 1.1 sailring\r\nTE: trailers\r\nConnection: TE\r\nproxy-beroute: p1\r\n\r\n',
     );
     assert.match(seen[1]!, /\r\nContent-Length: 0\r\n/);
     assert.equal(rig.counters.get('http_upstream', 'connect'), 1);
@@ -439,7 +439,7 @@ describe('a request given up while its connection is made', () => {
   const upload: RequestHead = {
     method: 'POST',
     target: '/given-up',
-    headers: [['Host', 'a']],
+    headers: HeaderBlock.of([['Host', 'a']]),
     framing: { kind: 'length', bytes: 9 },
   };
 

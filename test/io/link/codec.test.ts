@@ -4,7 +4,13 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { loadSync } from '@grpc/proto-loader';
 import protobuf from 'protobufjs';
-import type { HeaderList, RequestHead, ResponseHead } from '../../../src/http/index.ts';
+import {
+  fieldLines,
+  HeaderBlock,
+  type HeaderList,
+  type RequestHead,
+  type ResponseHead,
+} from '../../../src/http/index.ts';
 import type { Envelope } from '../../../src/pipeline/envelope.ts';
 import type { SipTarget } from '../../../src/pipeline/sip-target.ts';
 import type { Assignment } from '../../../src/sip/index.ts';
@@ -49,12 +55,18 @@ const exchange = fc.oneof(
   fc.maxSafeNat().map((n) => (n + 1 > Number.MAX_SAFE_INTEGER ? n : n + 1)),
 );
 const uint53 = fc.oneof(fc.nat(300), fc.maxSafeNat());
-const fields: fc.Arbitrary<HeaderList> = fc.array(fc.tuple(latin1(20), latin1(200)), {
-  maxLength: 6,
-});
+const fields: fc.Arbitrary<HeaderList> = fc.array(
+  fc.tuple(
+    fc.stringMatching(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,13}$/),
+    fc.stringMatching(/^([!-~\x80-\xff]([\t -~\x80-\xff]{0,190}[!-~\x80-\xff])?)?$/),
+  ),
+  { maxLength: 6 },
+);
+const headers = fields.map((list) => HeaderBlock.of(list));
 const framing = fc.oneof(
   fc.constant({ kind: 'none' as const }),
   fc.constant({ kind: 'chunked' as const }),
+  fc.constant({ kind: 'tunnel' as const }),
   fc.record({ kind: fc.constant('length' as const), bytes: uint53 }),
 );
 const name = fc
@@ -83,13 +95,13 @@ const target: fc.Arbitrary<SipTarget> = fc
 const request: fc.Arbitrary<RequestHead> = fc.record({
   method: latin1(10),
   target: latin1(300),
-  headers: fields,
+  headers,
   framing,
 });
 const response: fc.Arbitrary<ResponseHead> = fc.record({
   status: fc.integer({ min: 100, max: 999 }),
   reason: latin1(20),
-  headers: fields,
+  headers,
   framing,
 });
 const part = { exchange, data: bytes(400), end: fc.boolean(), trailers: fields };
@@ -211,13 +223,6 @@ class Collector implements FrameSink {
 // The reference's objects: field names as in link.proto, converted to camel case.
 type Message = Record<string, unknown>;
 
-function fieldsMessage(list: HeaderList): Message {
-  return {
-    text: Buffer.from(list.flat().join(''), 'latin1'),
-    lengths: list.flat().map((text) => text.length),
-  };
-}
-
 function envelopeMessage(given: Envelope): Message {
   const { keyDigest, instance, reason, ringVersion, ingressPeer, hop, transaction } = given;
   return {
@@ -231,7 +236,7 @@ function envelopeMessage(given: Envelope): Message {
 
 function framingMessage(given: RequestHead['framing']): Message {
   if (given.kind === 'length') return { kind: 1, bytes: given.bytes };
-  return { kind: given.kind === 'chunked' ? 2 : 0, bytes: 0 };
+  return { kind: ['none', 'length', 'chunked', 'tunnel'].indexOf(given.kind), bytes: 0 };
 }
 
 function partMessage(item: {
@@ -241,7 +246,12 @@ function partMessage(item: {
   trailers: HeaderList;
 }): Message {
   const { exchange, data, end } = item;
-  return { exchange, data: Buffer.from(data), end, trailers: fieldsMessage(item.trailers) };
+  return {
+    exchange,
+    data: Buffer.from(data),
+    end,
+    trailers: latin1Bytes(fieldLines(item.trailers)),
+  };
 }
 
 const latin1Bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
@@ -271,7 +281,7 @@ function toMessage(item: AnyFrame): Message {
           ...partMessage(item),
           method: latin1Bytes(method),
           target: latin1Bytes(target),
-          headers: fieldsMessage(headers),
+          headers: latin1Bytes(headers.text),
           framing: framingMessage(item.request.framing),
           envelope: envelopeMessage(item.envelope),
         },
@@ -284,7 +294,7 @@ function toMessage(item: AnyFrame): Message {
           ...partMessage(item),
           status,
           reason: latin1Bytes(reason),
-          headers: fieldsMessage(headers),
+          headers: latin1Bytes(headers.text),
           framing: framingMessage(item.response.framing),
         },
       };
@@ -316,14 +326,10 @@ function complete(message: Message): unknown {
   return fill((withNested as { frames: Message[] }).frames[0]!);
 }
 
-const emptyFields = { text: Buffer.alloc(0), lengths: [] };
-
 function fill(item: Message): Message {
   for (const content of Object.values(item)) {
     if (typeof content !== 'object' || content === null) continue;
     const record = content as Message;
-    for (const name of ['headers', 'trailers'])
-      if (record[name] === null) record[name] = emptyFields;
     if (record['framing'] === null) record['framing'] = { kind: 0, bytes: 0 };
     const inner = record['envelope'] as Message | undefined;
     if (inner?.['placement'] === null) {

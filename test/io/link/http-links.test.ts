@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { linkLimits } from '../../../src/config/defaults.ts';
-import type {
-  HeaderList,
-  RequestReceiver,
-  ResetCode,
-  ResponseReceiver,
+import {
+  HeaderBlock,
+  type HeaderList,
+  type RequestReceiver,
+  type ResetCode,
+  type ResponseReceiver,
 } from '../../../src/http/index.ts';
 import { resetCodes } from '../../../src/io/link/frame.ts';
 import {
@@ -164,11 +165,11 @@ describe('HTTP over links', () => {
   });
 
   it('refuses a head that is too large or is not latin1', () => {
-    const wide = { ...getRequest, headers: [['X', 'a\u010Ab']] as const };
+    const wide = { ...getRequest, target: '/a\u010Ab' };
     assert.throws(() => a.links.openHttp('b', wide, envelope, new Recorder()), TypeError);
     const large = {
       ...getRequest,
-      headers: [['X', 'a'.repeat(linkLimits.headBytesMax)]] as const,
+      headers: HeaderBlock.of([['X', 'a'.repeat(linkLimits.headBytesMax)]]),
     };
     assert.equal(a.links.openHttp('b', large, envelope, new Recorder()), undefined);
     assert.equal(a.counters.get('link_http_refusals', 'too_large'), 1);

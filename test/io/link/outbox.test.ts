@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { HeaderBlock } from '../../../src/http/index.ts';
 import { setImmediate as turn } from 'node:timers/promises';
 import { AskedExchanges } from '../../../src/io/link/exchanges.ts';
 import { defaultLimits as linkLimits } from '../../../src/io/link/options.ts';
@@ -144,7 +145,12 @@ describe('the exchanges of a lane', () => {
   const head = {
     kind: 'head' as const,
     exchange: 1,
-    response: { status: 200, reason: 'OK', headers: [], framing: { kind: 'chunked' as const } },
+    response: {
+      status: 200,
+      reason: 'OK',
+      headers: HeaderBlock.empty,
+      framing: { kind: 'chunked' as const },
+    },
     data: Buffer.alloc(0),
     end: false,
     trailers: [],

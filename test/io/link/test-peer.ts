@@ -1,13 +1,14 @@
 import { EventEmitter, once } from 'node:events';
 import { createServer, connect } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import type {
-  HeaderList,
-  RequestHead,
-  RequestReceiver,
-  ResetCode,
-  ResponseHead,
-  ResponseReceiver,
+import {
+  HeaderBlock,
+  type HeaderList,
+  type RequestHead,
+  type RequestReceiver,
+  type ResetCode,
+  type ResponseHead,
+  type ResponseReceiver,
 } from '../../../src/http/index.ts';
 import { GrpcLinks } from '../../../src/io/link/index.ts';
 import type { LinkOptions, LinkPeer } from '../../../src/io/link/index.ts';
@@ -29,14 +30,14 @@ export const envelope: Envelope = {
 export const getRequest: RequestHead = {
   method: 'GET',
   target: '/conference?ConferenceName=42',
-  headers: [['Host', 'example.org']],
+  headers: HeaderBlock.of([['Host', 'example.org']]),
   framing: { kind: 'none' },
 };
 
 export const okResponse: ResponseHead = {
   status: 200,
   reason: 'OK',
-  headers: [['X-Served-By', 'b']],
+  headers: HeaderBlock.of([['X-Served-By', 'b']]),
   framing: { kind: 'chunked' },
 };
 
