@@ -14,6 +14,8 @@ export interface HttpRemote {
   readonly isTls: boolean;
   /** Listed as a proxy whose forwarding headers are believed. */
   readonly isTrusted: boolean;
+  /** Where it came in, every request is sent to HTTPS at this port. */
+  readonly redirectToHttpsPort?: number;
 }
 
 /** Makes the head that the application gets. @param viaName empty: no Via is written */

@@ -76,7 +76,6 @@ export class Entrance {
     }
     if (tls !== undefined) this.#credentials = new TlsCredentials(tls, serverCa);
     this.#server = createServer(options.sockets ?? {}, (socket) => this.#accept(socket));
-    this.#server.on('error', (error) => report.notAccepted(error));
   }
 
   /** Rejects when the address cannot be bound or the TLS files cannot be used. */
@@ -90,6 +89,7 @@ export class Entrance {
       ...(backlog === undefined ? {} : { backlog }),
     });
     await listening;
+    this.#server.on('error', (error) => this.#options.report.notAccepted(error));
   }
 
   /** The bound port; throws before {@link start} has resolved. */

@@ -12,6 +12,7 @@ import {
   type ReceivedRequest,
 } from '../../http/index.ts';
 import type { HttpRemote } from '../../pipeline/http-forward.ts';
+import type { HttpClient } from './client.ts';
 import { ClientExchange, type ExchangeHost } from './client-exchange.ts';
 import { ConnectionClock } from './connection-clock.ts';
 import { errorResponse } from './error-response.ts';
@@ -27,7 +28,7 @@ import { ResponseWriter } from './response-writer.ts';
  * - draining: the answer is written, the rest of its request's body is read and dropped
  * - lingering: our direction is closed, what still arrives is dropped
  */
-export class ClientConnection implements ExchangeHost, BodySink {
+export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
   readonly context: ListenerContext;
   readonly remote: HttpRemote;
   readonly output: GatheredOutput;
@@ -117,6 +118,10 @@ export class ClientConnection implements ExchangeHost, BodySink {
         this.#socket.destroy();
         return;
     }
+  }
+
+  drain(): void {
+    // Responses read from the context that the listener drains.
   }
 
   /** The listener stops: a connection between requests is closed at once. */

@@ -269,7 +269,7 @@ export class ClientExchange implements ResponseReceiver {
   #decidePersistence(): void {
     // Whether a client that still waits for 100 will send its body is not known.
     const mayComeLater = this.#request.expectsContinue && !this.#body.hasBegun;
-    if (mayComeLater || this.#host.context.isStopping) this.#writer.isPersistent = false;
+    if (mayComeLater || this.#host.context.isDraining) this.#writer.isPersistent = false;
   }
 
   #release(code: ResetCode): void {

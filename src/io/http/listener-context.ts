@@ -20,6 +20,7 @@ export type HttpTimeouts = { readonly [Name in keyof typeof httpTimeouts]: numbe
 
 /** The part of a logger that HTTP uses. */
 export interface HttpLog {
+  info(details: object, message: string): void;
   warn(details: object, message: string): void;
   error(details: object, message: string): void;
 }
@@ -32,10 +33,14 @@ export interface ListenerContext {
   readonly counters: Counters;
   readonly timeouts: HttpTimeouts;
   readonly log: HttpLog;
+  /** Requests of one HTTP/2 connection at one time. */
+  readonly streamsMax: number;
   /** Milliseconds of a monotonic clock, as of the last sweep. */
   nowMs: number;
   /** Value of Date, as of the last sweep. */
   date: string;
+  /** Set when the peer drains or stops: responses tell clients to connect anew. */
+  isDraining: boolean;
   /** Set when the listener stops: connections end with their running exchange. */
   isStopping: boolean;
 }

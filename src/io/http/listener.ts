@@ -1,14 +1,35 @@
-import { BlockList, createServer, isIPv4, isIPv6, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { httpLimits, httpTimeouts } from '../../config/defaults.ts';
+import type { ListenAddress, ServerTlsConfig } from '../../config/config.ts';
+import { acceptLimits, httpDefaults, httpLimits, httpTimeouts } from '../../config/defaults.ts';
 import type { Counters } from '../../pipeline/counters.ts';
+import type { HttpRemote } from '../../pipeline/http-forward.ts';
 import type { HttpJourney } from '../../pipeline/http-journey.ts';
-import { ClientConnection } from './client-connection.ts';
+import { NetworkSet, parseAddress } from '../../pipeline/network.ts';
+import {
+  Entrance,
+  Places,
+  SourcePlaces,
+  type AcceptLimits,
+  type Entered,
+  type EntranceReport,
+} from '../accept/index.ts';
+import { type HttpClient, lose, type OpenClient } from './client.ts';
 import type { HttpLog, HttpTimeouts, ListenerContext, ServeHttp } from './listener-context.ts';
+import { openHttp1 } from './open-http1.ts';
+import { openByPreface } from './preface-client.ts';
 
 export interface HttpListenerOptions {
   /** Port 0 takes a free one: see {@link HttpListener.port}. */
-  readonly listen: { readonly address: string; readonly port: number };
+  readonly listen: ListenAddress;
+  /** Makes it HTTPS. */
+  readonly tls?: ServerTlsConfig;
+  /** Sources that must begin a connection with a PROXY header; others are refused. Default: none. */
+  readonly proxyProtocol?: readonly string[];
+  /** Opens connections of HTTP/2. Without it there are none: HTTP/1.1 alone is spoken. */
+  readonly openHttp2?: OpenClient;
+  /** Every request is sent to HTTPS of the same host at this port. */
+  readonly redirectToHttpsPort?: number;
   readonly journey: HttpJourney;
   readonly serve: ServeHttp;
   /** Resolves when the ENUM answer for the number is known, or known not to come. */
@@ -17,78 +38,110 @@ export interface HttpListenerOptions {
   readonly log: HttpLog;
   /** Default `httpLimits.connectionsMax`. */
   readonly connectionsMax?: number;
+  /**
+   * Room for connections of one source, which listeners may share. Default: of this listener alone,
+   * `httpDefaults.connectionsPerSource`; trusted proxies have any number.
+   */
+  readonly sources?: SourcePlaces;
+  /** Requests of one HTTP/2 connection at one time. Default `httpDefaults.streamsPerConnection`. */
+  readonly streamsMax?: number;
   /** Default `httpTimeouts`. */
   readonly timeouts?: Partial<HttpTimeouts>;
-  /** Addresses and CIDRs of proxies whose forwarding headers are believed; none by default. */
+  /** Default `acceptLimits`. */
+  readonly acceptLimits?: Partial<AcceptLimits>;
+  /** Addresses and networks of proxies whose forwarding headers are believed; none by default. */
   readonly trustedProxies?: readonly string[];
 }
 
-/** Listens for HTTP/1.1 clients and serves each connection through the journey. */
+/** Listens for HTTP clients and serves each connection through the journey. */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
   readonly #context: ListenerContext;
-  readonly #trusted: BlockList;
-  readonly #connections = new Set<ClientConnection>();
-  readonly #server: Server;
+  readonly #trusted: NetworkSet;
+  readonly #places: Places;
+  readonly #entrance: Entrance;
+  readonly #limits: AcceptLimits;
+  readonly #openUnknown: OpenClient;
+  readonly #clients = new Set<HttpClient>();
   #sweeper: NodeJS.Timeout | undefined;
-  #whenEmpty: (() => void) | undefined;
+  #certificateTimer: NodeJS.Timeout | undefined;
 
-  /** Throws when a trusted proxy is no address and no CIDR. */
+  /** Throws when a trusted proxy is no address and no network. */
   constructor(options: HttpListenerOptions) {
+    const { tls, openHttp2 } = options;
     this.#options = options;
-    this.#trusted = blockListOf(options.trustedProxies ?? []);
-    this.#context = {
-      journey: options.journey,
-      serve: options.serve,
-      whenNumberKnown: options.whenNumberKnown,
-      counters: options.counters,
-      timeouts: { ...httpTimeouts, ...options.timeouts },
-      log: options.log,
-      nowMs: performance.now(),
-      date: new Date().toUTCString(),
-      isStopping: false,
-    };
-    // A client that ends its direction is told so by us: half-open only between the two.
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      this.#accept(socket);
+    this.#context = createContext(options);
+    this.#trusted = new NetworkSet(options.trustedProxies ?? []);
+    this.#places = new Places(options.connectionsMax ?? httpLimits.connectionsMax);
+    this.#limits = { ...acceptLimits, ...options.acceptLimits };
+    // Over TLS there is HTTP/2 by ALPN alone (RFC 9113 section 3.2).
+    this.#openUnknown =
+      tls === undefined && openHttp2 !== undefined
+        ? openByPreface(openHttp1, openHttp2)
+        : openHttp1;
+    this.#entrance = new Entrance({
+      listen: options.listen,
+      proxyProtocol: options.proxyProtocol ?? [],
+      ...(tls === undefined ? {} : { tls }),
+      protocols: openHttp2 === undefined ? ['http/1.1'] : ['h2', 'http/1.1'],
+      // A client that ends its direction is told so by us: half-open only between the two.
+      sockets: { allowHalfOpen: true, noDelay: true },
+      backlog: 1024,
+      places: this.#places,
+      sources:
+        options.sources ?? new SourcePlaces(httpDefaults.connectionsPerSource, this.#trusted),
+      limits: this.#limits,
+      report: this.#report(),
+      entered: (connection) => {
+        this.#entered(connection);
+      },
     });
   }
 
   /** The bound port; throws before {@link start} has resolved. */
   get port(): number {
-    const address = this.#server.address();
-    if (address === null || typeof address === 'string') throw new Error('HTTP is not listening');
-    return address.port;
+    return this.#entrance.port;
   }
 
+  /** Client connections, those in their handshake included. */
   get connections(): number {
-    return this.#connections.size;
+    return this.#places.size;
   }
 
   /** Bytes held for all clients: of responses not taken, of pipelined requests not begun. */
   get bufferedBytes(): number {
     let bytes = 0;
-    for (const connection of this.#connections) bytes += connection.bufferedBytes;
+    for (const client of this.#clients) bytes += client.bufferedBytes;
     return bytes;
   }
 
-  /** Binds the address. Rejects with the system's error when it cannot. */
+  /** Binds the address. Rejects with the system's error when it cannot, or TLS files cannot be used. */
   async start(): Promise<void> {
-    const { address, port } = this.#options.listen;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host: address, port, backlog: 1024 }, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
-    this.#server.on('error', (error) => {
-      this.#options.log.error({ error }, 'HTTP listener failed');
-    });
+    await this.#entrance.start();
     this.#sweeper = setInterval(() => {
       this.#sweep();
     }, this.#context.timeouts.sweepIntervalMs);
     this.#sweeper.unref();
+    if (this.#options.tls === undefined) return;
+    this.#certificateTimer = setInterval(
+      () => void this.reloadCertificates(),
+      this.#limits.certificateRefreshMs,
+    );
+    this.#certificateTimer.unref();
+  }
+
+  /** Reads the TLS files that changed; connections keep what they were made with. Never rejects. */
+  async reloadCertificates(): Promise<void> {
+    await this.#entrance.reloadCertificates();
+  }
+
+  /**
+   * Sends clients elsewhere: responses ask them to connect anew. Whoever connects is still served,
+   * and connections between requests stay, because a request may be on its way on each of them.
+   */
+  drain(): void {
+    this.#context.isDraining = true;
+    this.#each((client) => client.drain());
   }
 
   /**
@@ -97,118 +150,102 @@ export class HttpListener {
    * @param deadlineMs from now; what then still runs is cut. Default `httpTimeouts.lingerMs`
    */
   async stop(deadlineMs: number = httpTimeouts.lingerMs): Promise<void> {
+    clearInterval(this.#certificateTimer);
+    this.#context.isDraining = true;
     this.#context.isStopping = true;
-    const closed = new Promise<void>((resolve) => {
-      this.#server.close(() => {
-        resolve();
-      });
-    });
-    for (const connection of this.#connections) connection.stop();
-    await this.#emptied(deadlineMs);
-    for (const connection of this.#connections) connection.destroy();
+    const closed = this.#entrance.stop();
+    this.#each((client) => client.stop());
+    await this.#places.empty(deadlineMs);
     clearInterval(this.#sweeper);
     await closed;
-  }
-
-  async #emptied(deadlineMs: number): Promise<void> {
-    if (this.#connections.size === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, deadlineMs);
-      this.#whenEmpty = (): void => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 
   #sweep(): void {
     this.#context.nowMs = performance.now();
     this.#context.date = new Date().toUTCString();
-    for (const connection of this.#connections) connection.sweep();
+    this.#each((client) => client.sweep());
   }
 
-  #accept(socket: Socket): void {
-    const { counters } = this.#options;
-    const address = plainAddress(socket.remoteAddress);
-    const isFull =
-      this.#connections.size >= (this.#options.connectionsMax ?? httpLimits.connectionsMax);
-    // A client that reset at once has no address any more.
-    if (isFull || address === undefined) {
-      counters.count('http_connections', isFull ? 'refused' : 'gone');
-      socket.destroy();
-      return;
-    }
-    counters.count('http_connections', 'accepted');
-    const remote = {
+  #entered({ socket, address, port, protocol, handshake }: Entered): void {
+    handshake?.done();
+    const { redirectToHttpsPort, tls, openHttp2 } = this.#options;
+    this.#context.counters.count('http_connections', 'accepted');
+    const groups = parseAddress(address);
+    const remote: HttpRemote = {
       address,
-      port: socket.remotePort ?? 0,
-      isTls: false,
-      isTrusted: this.#trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4'),
+      port,
+      isTls: tls !== undefined,
+      isTrusted: groups !== undefined && this.#trusted.has(groups),
+      ...(redirectToHttpsPort === undefined ? {} : { redirectToHttpsPort }),
     };
-    this.#serve(socket, new ClientConnection(socket, remote, this.#context));
+    const open = protocol === 'h2' && openHttp2 !== undefined ? openHttp2 : this.#openUnknown;
+    try {
+      this.#keep(socket, open(socket, remote, this.#context));
+    } catch (error) {
+      this.#context.counters.count('http_defects', 'connection');
+      this.#context.log.error({ error }, 'HTTP connection failed');
+      socket.destroy();
+    }
   }
 
-  #serve(socket: Socket, connection: ClientConnection): void {
-    this.#connections.add(connection);
-    // The one boundary for defects of ours: the connection is lost, the peer is not.
-    const guarded = (step: () => void): void => {
-      try {
-        step();
-      } catch (error) {
-        this.#options.counters.count('http_defects', 'connection');
-        this.#options.log.error({ error }, 'HTTP connection failed');
-        lose(socket, connection);
-      }
-    };
-    socket.on('data', (bytes: Buffer) => {
-      guarded(() => {
-        connection.receive(bytes);
-      });
-    });
-    socket.on('drain', () => {
-      guarded(() => {
-        connection.writable();
-      });
-    });
-    socket.on('end', () => {
-      guarded(() => {
-        connection.ended();
-      });
-    });
+  #keep(socket: Socket, client: HttpClient): void {
+    this.#clients.add(client);
     socket.on('error', () => {
-      this.#options.counters.count('http_connections', 'broken');
+      this.#context.counters.count('http_connections', 'broken');
     });
     socket.on('close', () => {
-      this.#connections.delete(connection);
-      connection.closed();
-      if (this.#connections.size === 0) this.#whenEmpty?.();
+      this.#clients.delete(client);
+      client.closed();
     });
+    if (this.#context.isDraining) client.drain();
+  }
+
+  #each(step: (client: HttpClient) => void): void {
+    for (const client of this.#clients) {
+      try {
+        step(client);
+      } catch (error) {
+        lose(client, this.#context, error);
+      }
+    }
+  }
+
+  #report(): EntranceReport {
+    const { counters, log } = this.#options;
+    return {
+      turnedAway: (reason) => {
+        counters.count('http_connections', reason === 'limit' ? 'refused' : reason);
+      },
+      failed: (reason) => {
+        counters.count('http_handshake_failures', reason);
+      },
+      notAccepted: (error) => {
+        counters.count('http_connections', 'not-accepted');
+        log.error({ error }, 'HTTP listener failed');
+      },
+      reloaded: (fault) => {
+        const { listen } = this.#options;
+        counters.count('http_certificates', fault === undefined ? 'reloaded' : 'broken');
+        if (fault === undefined) log.info({ listen }, 'TLS certificates were read again');
+        else log.warn({ error: fault, listen }, 'TLS files cannot be used; the old ones stay');
+      },
+    };
   }
 }
 
-/** Answers 500 where that can still be done. */
-function lose(socket: Socket, connection: ClientConnection): void {
-  try {
-    connection.defect();
-  } catch {
-    socket.destroy();
-  }
-}
-
-/** An IPv4 client of a dual-stack socket is an IPv4 client. */
-function plainAddress(address: string | undefined): string | undefined {
-  return address?.startsWith('::ffff:') === true && isIPv4(address.slice(7))
-    ? address.slice(7)
-    : address;
-}
-
-function blockListOf(ranges: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const range of ranges) {
-    const [address = '', prefix] = range.split('/');
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    if (prefix === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(prefix), family);
-  }
-  return list;
+function createContext(options: HttpListenerOptions): ListenerContext {
+  const { journey, serve, whenNumberKnown, counters, log, timeouts, streamsMax } = options;
+  return {
+    journey,
+    serve,
+    whenNumberKnown,
+    counters,
+    timeouts: { ...httpTimeouts, ...timeouts },
+    log,
+    streamsMax: streamsMax ?? httpDefaults.streamsPerConnection,
+    nowMs: performance.now(),
+    date: new Date().toUTCString(),
+    isDraining: false,
+    isStopping: false,
+  };
 }

@@ -91,7 +91,7 @@ export async function startRig(t: TestContext, options: RigOptions): Promise<Rig
       serving.get(name)!(name, request, envelope, response),
     whenNumberKnown: () => Promise.resolve(),
     counters,
-    log: { warn: write, error: write },
+    log: { info: write, warn: write, error: write },
     ...options.listener,
   });
   await listener.start();
