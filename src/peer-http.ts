@@ -3,12 +3,14 @@ import { formatHostPort } from './config/address.ts';
 import type { Config } from './config/index.ts';
 import type { Application } from './io/application/application.ts';
 import { UpstreamHttp } from './io/application/upstream-http.ts';
+import { SourcePlaces } from './io/accept/index.ts';
 import { HttpListener, type ServeHttp } from './io/http/index.ts';
 import type { Links } from './io/link/index.ts';
 import type { Counters } from './pipeline/counters.ts';
 import { defaultHttpRouting, HttpJourney } from './pipeline/http-journey.ts';
 import { cookieAttributes } from './pipeline/http-stamp-cookies.ts';
 import type { KeyDeriver } from './pipeline/key.ts';
+import { NetworkSet } from './pipeline/network.ts';
 import type { Stamper } from './pipeline/stamp.ts';
 import type { ClusterView } from './pipeline/view.ts';
 
@@ -35,19 +37,7 @@ export class HttpSide {
   constructor(parts: HttpSideParts) {
     this.#parts = parts;
     this.upstream = this.#createUpstream();
-    const journey = this.#createJourney();
-    this.#listeners = parts.config.http.listeners.map(
-      (listen) =>
-        new HttpListener({
-          listen,
-          journey,
-          serve: this.#serve,
-          trustedProxies: parts.config.http.trustedProxies,
-          whenNumberKnown: parts.numberKnown,
-          counters: parts.counters,
-          log: parts.log,
-        }),
-    );
+    this.#listeners = this.#createListeners();
   }
 
   /** Binds the listeners. The application's connections are dialled when they are needed. */
@@ -62,6 +52,11 @@ export class HttpSide {
     return listen && listener && formatHostPort(listen.address, listener.port);
   }
 
+  /** Tells clients to connect anew; all are served still. */
+  drain(): void {
+    for (const listener of this.#listeners) listener.drain();
+  }
+
   /** Closes the listeners when running exchanges have ended, or had their time. */
   async stop(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.stop()));
@@ -73,6 +68,35 @@ export class HttpSide {
       ? application().serveHttp(request, envelope, response)
       : links().openHttp(instance, request, envelope, response);
   };
+
+  #createListeners(): HttpListener[] {
+    const { config, counters, log, numberKnown } = this.#parts;
+    const { listeners, connections, timeouts, trustedProxies } = config.http;
+    const journey = this.#createJourney();
+    // A proxy carries the connections of many clients.
+    const sources = new SourcePlaces(connections.perSourceMax, new NetworkSet(trustedProxies));
+    return listeners.map(
+      (listen) =>
+        new HttpListener({
+          listen,
+          ...(listen.tls === undefined ? {} : { tls: listen.tls }),
+          proxyProtocol: listen.proxyProtocol,
+          ...(listen.redirectToHttpsPort === undefined
+            ? {}
+            : { redirectToHttpsPort: listen.redirectToHttpsPort }),
+          journey,
+          serve: this.#serve,
+          whenNumberKnown: numberKnown,
+          counters,
+          log,
+          connectionsMax: connections.max,
+          sources,
+          streamsMax: connections.streamsMax,
+          timeouts,
+          trustedProxies,
+        }),
+    );
+  }
 
   #createJourney(): HttpJourney {
     const { config, view, keys, stamper, counters } = this.#parts;

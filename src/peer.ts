@@ -156,7 +156,7 @@ class Peer implements RunningPeer {
   }
 
   async drain(): Promise<void> {
-    this.#announce('draining');
+    this.#beginDrain();
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, this.#config.drainTimeoutMs);
       this.#endDrain = () => {
@@ -164,6 +164,11 @@ class Peer implements RunningPeer {
         resolve();
       };
     });
+  }
+
+  #beginDrain(): void {
+    this.#announce('draining');
+    this.#http.drain();
   }
 
   async stop(): Promise<void> {
@@ -329,7 +334,7 @@ class Peer implements RunningPeer {
       status: () => this.#peerStatus(),
       counters: this.#counters,
       drain: () => {
-        this.#announce('draining');
+        this.#beginDrain();
       },
     };
     return new AdminServer(admin, source, (message) => this.#log.info(message));
