@@ -451,10 +451,18 @@ export const httpLimits = {
   pendingRoundsMax: 4,
   /** Second and later offers that need no budget, each second. */
   freeRetriesPerSecond: 10,
+  /** The budget of further offers is a share of the requests of so many seconds. */
+  retryWindowSeconds: 10,
   /** Cookies of one name that are looked at. */
   stampCookiesMax: 4,
   /** Longest stamp cookie that is looked at. */
   stampCookieBytesMax: 512,
+  /** Session ids (`jsessionid`) of one request that are looked at. */
+  sessionIdsMax: 4,
+  /** Longest session id that is looked at. */
+  sessionIdBytesMax: 256,
+  /** Longest host that a redirection may name. */
+  locationHostBytesMax: 261,
   /** Connections to an upstream server. */
   upstreamConnectionsMax: 256,
   /** Requests that wait for one of them; above it 503. */
@@ -502,6 +510,12 @@ export const httpStickiness = {
   retryAfterSeconds: 2,
   /** Pseudonym in Via (RFC 9110 section 7.6.3). */
   viaName: 'sailring',
+} as const;
+
+/** Memory of one process. */
+export const memoryLimits = {
+  /** Body bytes after which the buffers that held them are freed. */
+  bytesPerCollection: 2_097_152,
 } as const;
 
 /** The links between peers; docs/link.md says how they act together. */
