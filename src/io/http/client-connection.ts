@@ -9,12 +9,14 @@ import {
   HeaderBlock,
   type HeaderList,
   type HttpFault,
+  noBody,
   type ReceivedRequest,
+  tunnelBody,
 } from '../../http/index.ts';
 import type { HttpRemote } from '../../pipeline/http-forward.ts';
 import type { HttpClient } from './client.ts';
 import { ClientExchange, type ExchangeHost } from './client-exchange.ts';
-import { ConnectionClock } from './connection-clock.ts';
+import { type Activity, ConnectionClock } from './connection-clock.ts';
 import { errorResponse } from './error-response.ts';
 import type { ListenerContext } from './listener-context.ts';
 import { ResponseWriter } from './response-writer.ts';
@@ -25,6 +27,7 @@ import { ResponseWriter } from './response-writer.ts';
  *
  * - between requests: no exchange; bytes go to the head parser
  * - in an exchange: bytes go to the body; those behind it wait, bounded
+ * - in a tunnel: all bytes are the request's, to the end of the connection
  * - draining: the answer is written, the rest of its request's body is read and dropped
  * - lingering: our direction is closed, what still arrives is dropped
  */
@@ -44,6 +47,8 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
   #isRouted = false;
   #isBodyHeld = false;
   #isAdvancing = false;
+  #isTunnel = false;
+  #hasClientEnded = false;
 
   constructor(socket: Socket, remote: HttpRemote, context: ListenerContext) {
     this.#socket = socket;
@@ -71,8 +76,13 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
     this.progressed(true);
   }
 
-  /** The client ended its direction: it is taken as gone, as it is when it closes. */
+  /** The client ended its direction: it is taken as gone unless that is one direction of a tunnel. */
   ended(): void {
+    if (this.#isTunnel && this.#exchange !== undefined) {
+      this.#hasClientEnded = true;
+      this.#endTunnel();
+      return;
+    }
     if (this.#exchange === undefined) this.#close();
     else this.closed();
     if (!this.#isLingering) this.#socket.destroy();
@@ -94,10 +104,14 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
 
   /** Called with each sweep: acts when a time is over. */
   sweep(): void {
-    if (this.#isLingering) this.progressed();
+    if (this.#isLingering || this.#isTunnel) this.#clock.set(this.#activity());
     const expired = this.#clock.expired(this.#socket.writableLength);
     if (expired === undefined) return;
     this.context.counters.count('http_timeouts', expired);
+    this.#expire(expired);
+  }
+
+  #expire(expired: Activity): void {
     switch (expired) {
       case 'head':
         this.#refuse(408);
@@ -112,6 +126,10 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
         return;
       case 'idle':
         this.#close();
+        return;
+      case 'tunnel':
+        this.#exchange?.idle();
+        this.broken();
         return;
       case 'write':
       case 'linger':
@@ -158,7 +176,19 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
   }
 
   progressed(isNew = false): void {
-    this.#clock.set(this.#activity(), isNew);
+    this.#clock.set(this.#activity(), isNew || this.#isTunnel);
+  }
+
+  tunnelled(): void {
+    this.#isTunnel = true;
+    this.#isRouted = true;
+    this.#body = createBodyReader(tunnelBody);
+    this.#continue();
+  }
+
+  responseEnded(): void {
+    this.output.flush();
+    this.#socket.end();
   }
 
   answered(isPersistent: boolean): void {
@@ -177,7 +207,9 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
   broken(): void {
     this.#exchange = undefined;
     this.output.clear();
-    this.#socket.resetAndDestroy();
+    // TLS has no reset: without its closing alert the response is cut off as well (RFC 8446 section 6.1).
+    if (this.remote.isTls) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   /** A defect of ours was met while this connection was served. */
@@ -187,7 +219,12 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
     this.#close();
   }
 
-  #activity(): Parameters<ConnectionClock['set']>[0] {
+  /** Behind the end of our direction the socket no longer says that it wants to be drained. */
+  #tunnelActivity(): Activity {
+    return this.#socket.writableEnded && this.#socket.writableLength > 0 ? 'write' : 'tunnel';
+  }
+
+  #activity(): Activity | undefined {
     // A client that still reads its last response gets the time of any other.
     if (this.#isLingering) return this.#socket.writableLength > 0 ? 'write' : 'linger';
     if (this.#socket.writableNeedDrain) return 'write';
@@ -195,6 +232,7 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
       if (this.#isDraining) return 'body';
       return this.#parser.isInside ? 'head' : 'idle';
     }
+    if (this.#isTunnel) return this.#tunnelActivity();
     if (this.#exchange.hasResponse) return undefined;
     return this.#body !== undefined && this.#isRouted && !this.#isBodyHeld ? 'body' : 'response';
   }
@@ -205,8 +243,17 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     if (waiting !== undefined) this.#waiting = this.#advance(waiting);
+    if (this.#hasClientEnded) this.#endTunnel();
     this.#adjustFlow();
     this.progressed();
+  }
+
+  /** Ends the request's direction behind the last bytes of the client. */
+  #endTunnel(): void {
+    if (this.#waiting !== undefined) return;
+    const body = this.#body;
+    this.#body = undefined;
+    body?.close(this);
   }
 
   /** @returns what has to wait */
@@ -271,11 +318,14 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
 
   #begin(request: ReceivedRequest): void {
     this.context.counters.count('http_requests', 'received');
-    this.#body = createBodyReader(request.framing, httpLimits.requestBodyBytesMax);
+    const isTunnel = request.framing.kind === 'tunnel';
+    // What follows is read when the answer says whether it is the tunnel's or another request.
+    const framing = isTunnel ? noBody : request.framing;
+    this.#body = createBodyReader(framing, httpLimits.requestBodyBytesMax);
     this.#isRouted = false;
     const exchange = new ClientExchange(request, this, new ResponseWriter(this.output, request));
     this.#exchange = exchange;
-    if (this.#body === undefined && request.framing.kind !== 'tunnel') exchange.requestEnd([]);
+    if (this.#body === undefined && !isTunnel) exchange.requestEnd([]);
     exchange.start();
   }
 

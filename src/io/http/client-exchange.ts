@@ -26,7 +26,11 @@ export interface ExchangeHost {
   holdBody(isHeld: boolean): void;
   /** Something happened that the connection's clock should know. */
   progressed(): void;
-  /** The response is written whole. */
+  /** The request went over to another protocol: what the client sends from here on is its data. */
+  tunnelled(): void;
+  /** A tunnel's direction to the client has ended; the other one goes on. */
+  responseEnded(): void;
+  /** The response is written whole, and both directions of a tunnel. */
   answered(isPersistent: boolean): void;
   /** The response cannot be completed: the client must see that. */
   broken(): void;
@@ -53,6 +57,8 @@ export class ClientExchange implements ResponseReceiver {
   #isOffering = false;
   #wasRefused = false;
   #isOver = false;
+  #isTunnel = false;
+  #hasResponseEnded = false;
   #pendingRounds = 0;
 
   constructor(request: ReceivedRequest, host: ExchangeHost, writer: ClientWriter) {
@@ -103,6 +109,7 @@ export class ClientExchange implements ResponseReceiver {
     const kept = endToEndTrailers(trailers);
     this.#body.end(kept);
     this.#serving?.end(kept);
+    if (this.#hasResponseEnded) this.#tunnelEnded();
   }
 
   /** The client went away or broke its framing; nothing more is written. */
@@ -110,11 +117,21 @@ export class ClientExchange implements ResponseReceiver {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#host.context.counters.count('http_aborts', 'client');
+    this.#countTunnel('aborted');
     this.#release('cancelled');
+  }
+
+  /** Nothing passed through the tunnel for too long. */
+  idle(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#countTunnel('idle');
+    this.#release('timeout');
   }
 
   /** The client takes no more bytes, or takes them again. */
   clientFull(isFull: boolean): void {
+    if (this.#hasResponseEnded) return;
     if (isFull) this.#serving?.pause();
     else this.#serving?.resume();
   }
@@ -123,18 +140,20 @@ export class ClientExchange implements ResponseReceiver {
   fail(status: number, code: ResetCode = 'cancelled'): void {
     if (this.#isOver) return;
     const { context, remote } = this.#host;
-    if (status >= 400) {
+    if (status >= 400 && !this.#isTunnel) {
       context.counters.count('http_errors', String(status));
       if (status >= 500)
         context.log.warn({ status, client: remote.address }, 'HTTP request failed');
     }
     this.#isOver = true;
+    this.#countTunnel('broken');
     this.#release(code);
     if (this.#writer.isStarted) {
       this.#host.broken();
       return;
     }
     const { head, body } = errorResponse(status, context.journey.retryAfterSeconds);
+    this.#endUnasked();
     this.#decidePersistence();
     if (!this.#body.isComplete) this.#writer.isPersistent = false;
     this.#writer.head(head, HeaderBlock.empty, context.date);
@@ -144,12 +163,15 @@ export class ClientExchange implements ResponseReceiver {
 
   head(head: ResponseHead): void {
     if (this.#isOver) return;
-    // Nobody asked for an upgrade: its header was not passed on.
-    if (head.status === 101 || this.#writer.isStarted) {
+    const isTunnel = head.status === 101;
+    const isUnasked = isTunnel && this.#request.framing.kind !== 'tunnel';
+    const isUnclear = isTunnel !== (head.framing.kind === 'tunnel');
+    if (isUnasked || isUnclear || this.#writer.isStarted) {
       this.fail(502, 'broken');
       return;
     }
     this.#body.forget();
+    if (!isTunnel && head.status >= 200) this.#endUnasked();
     try {
       this.#writeHead(head);
     } catch (error) {
@@ -158,6 +180,10 @@ export class ClientExchange implements ResponseReceiver {
       return;
     }
     this.#host.progressed();
+    if (!isTunnel) return;
+    this.#isTunnel = true;
+    this.#host.context.counters.count('http_tunnels', 'opened');
+    if (this.#serving !== undefined) this.#host.tunnelled();
   }
 
   data(chunk: Uint8Array): void {
@@ -169,6 +195,12 @@ export class ClientExchange implements ResponseReceiver {
     if (this.#isOver) return;
     if (!this.#writer.isStarted || !this.#writer.end(trailers)) {
       this.fail(502, 'broken');
+      return;
+    }
+    if (this.#isTunnel) {
+      this.#hasResponseEnded = true;
+      if (this.#body.isComplete) this.#tunnelEnded();
+      else this.#host.responseEnded();
       return;
     }
     this.#isOver = true;
@@ -247,6 +279,7 @@ export class ClientExchange implements ResponseReceiver {
     }
     this.#serving = serving;
     this.#body.replayTo(serving);
+    if (this.#isTunnel) this.#host.tunnelled();
     return !this.#isRefused();
   }
 
@@ -255,8 +288,27 @@ export class ClientExchange implements ResponseReceiver {
     return this.#wasRefused;
   }
 
+  /** A request for a tunnel that gets another answer has no body. */
+  #endUnasked(): void {
+    if (this.#request.framing.kind !== 'tunnel' || this.#isTunnel) return;
+    this.#body.end([]);
+    this.#serving?.end([]);
+  }
+
+  #tunnelEnded(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#countTunnel('closed');
+    this.#host.answered(false);
+  }
+
+  /** Each tunnel that was opened ends with one of these. */
+  #countTunnel(end: 'closed' | 'idle' | 'aborted' | 'broken'): void {
+    if (this.#isTunnel) this.#host.context.counters.count('http_tunnels', end);
+  }
+
   #writeHead(head: ResponseHead): void {
-    if (head.status < 200) {
+    if (head.status < 200 && head.status !== 101) {
       this.#writer.interim(head);
       return;
     }

@@ -1,7 +1,7 @@
 import type { ListenerContext } from './listener-context.ts';
 
 /** What a connection waits for; each has its time-out. */
-export type Activity = 'idle' | 'head' | 'body' | 'response' | 'write' | 'linger';
+export type Activity = 'idle' | 'head' | 'body' | 'response' | 'write' | 'tunnel' | 'linger';
 
 /**
  * One deadline of a connection, looked at by the listener's sweep. Setting it costs an addition,
@@ -19,10 +19,11 @@ export class ConnectionClock {
 
   /**
    * Says what the connection waits for now; undefined: nothing that has a limit. The time of the
-   * same activity runs on, except that pieces of a body (`isNew`) start it again.
+   * same activity runs on, except that pieces of a body or a tunnel (`isNew`) start it again.
    */
   set(activity: Activity | undefined, isNew = false): void {
-    if (activity === this.#activity && !(isNew && activity === 'body')) return;
+    const mayStartAgain = isNew && (activity === 'body' || activity === 'tunnel');
+    if (activity === this.#activity && !mayStartAgain) return;
     this.#activity = activity;
     if (activity !== undefined) this.#start(activity);
   }
@@ -57,6 +58,8 @@ export class ConnectionClock {
         return timeouts.responseMs;
       case 'write':
         return timeouts.writeMs;
+      case 'tunnel':
+        return timeouts.tunnelIdleMs === 0 ? Infinity : timeouts.tunnelIdleMs;
       case 'linger':
         return timeouts.lingerMs;
     }
