@@ -13,6 +13,7 @@ import { UpstreamApplication } from './io/application/upstream.ts';
 import { createEnumResolver, type EnumResolver } from './io/dns/index.ts';
 import { GossipAgent } from './io/gossip/agent.ts';
 import { GrpcLinks, type LinkPeer } from './io/link/index.ts';
+import { BufferCollector } from './io/memory/buffer-collector.ts';
 import { loadRules } from './io/rules/index.ts';
 import { HttpSide } from './peer-http.ts';
 import { SipSide } from './peer-sip.ts';
@@ -68,6 +69,7 @@ class Peer implements RunningPeer {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #counters = new Counters();
+  readonly #buffers = new BufferCollector();
   readonly #stamper: Stamper;
   /** What was started, to be stopped in reverse order. */
   readonly #closers: (() => Promise<void>)[] = [];
@@ -219,6 +221,7 @@ class Peer implements RunningPeer {
       log: this.#log,
       onPeerFailed: (peer) => this.#gossip?.probeSoon(peer),
       onPeerUp: () => this.#joining?.(),
+      onBodyBytes: this.#buffers.passed,
     });
   }
 

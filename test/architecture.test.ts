@@ -63,6 +63,7 @@ const planted: readonly (readonly [rule: string, from: string, to: string])[] = 
   ['io-sip-adapts-its-own-rooms', 'src/io/sip/asks-ring.ts', 'src/ring/room.ts'],
   ['io-http-adapts-its-own-rooms', 'src/io/http/asks-sip.ts', 'src/io/sip/room.ts'],
   ['io-link-adapts-its-own-rooms', 'src/io/link/asks-http.ts', 'src/io/http/room.ts'],
+  ['io-memory-adapts-its-own-rooms', 'src/io/memory/asks-link.ts', 'src/io/link/room.ts'],
   ['io-gossip-adapts-its-own-rooms', 'src/io/gossip/asks-sip.ts', 'src/sip/room.ts'],
   ['io-application-adapts-its-own-rooms', 'src/io/application/asks-dcr.ts', 'src/dcr/room.ts'],
   ['io-dns-adapts-its-own-rooms', 'src/io/dns/asks-sip.ts', 'src/sip/room.ts'],

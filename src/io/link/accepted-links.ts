@@ -139,7 +139,7 @@ export class AcceptedLinks {
     this.#replace(accepted);
     lane.sendHello(hello.lane);
     if (hello.lane === 'sip') return { kind: 'sip' };
-    const { limits, counters, log, handler } = this.#context;
+    const { limits, counters, log, handler, onBodyBytes } = this.#context;
     const exchanges = new ServedExchanges(
       {
         outbox: lane.outbox,
@@ -147,6 +147,7 @@ export class AcceptedLinks {
         counters,
         log,
         peerWindowBytes: hello.windowBytes,
+        onBodyBytes,
         onClosed: () => {
           this.#events.exchangeClosed();
         },

@@ -15,6 +15,8 @@ const noBytes = new Uint8Array(0);
 export interface ExchangeHost {
   readonly outbox: Outbox;
   readonly limits: LinkLimits;
+  /** Body bytes were sent or received. */
+  passed(bytes: number): void;
   /** Asks for a call of `proceed` when the lane takes bodies again. */
   stalled(exchange: Exchange): void;
   closed(exchange: Exchange): void;
@@ -123,6 +125,7 @@ export class Exchange implements RequestReceiver {
       this.#window -= data.length;
       this.#owedBytes += data.length;
       this.#own?.data(data);
+      this.host.passed(data.length);
       this.#giveCredit(this.host.limits.exchangeWindowBytes / 4);
     }
     if (end && !this.#isClosed) {
@@ -200,6 +203,7 @@ export class Exchange implements RequestReceiver {
   }
 
   #sendData(data: Uint8Array): void {
+    this.host.passed(data.length);
     const open = this.#open();
     if (open?.data.length === 0) {
       open.data = data;

@@ -17,6 +17,8 @@ export interface ExchangesContext {
   readonly log: LinkLog;
   /** Body bytes that the peer takes per exchange before it gives credit. */
   readonly peerWindowBytes: number;
+  /** Body bytes were sent or received. */
+  readonly onBodyBytes?: ((bytes: number) => void) | undefined;
   /** An exchange ended. */
   readonly onClosed: () => void;
 }
@@ -67,6 +69,10 @@ abstract class Exchanges<Kind extends Exchange> implements ExchangeHost {
         return true;
       });
     }
+  }
+
+  passed(bytes: number): void {
+    this.context.onBodyBytes?.(bytes);
   }
 
   stalled(exchange: Exchange): void {

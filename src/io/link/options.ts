@@ -45,6 +45,8 @@ export interface LinkOptions {
   readonly onPeerFailed?: (peer: string) => void;
   /** The link to a peer takes work from now on. */
   readonly onPeerUp?: (peer: string) => void;
+  /** Body bytes went over a link, in either direction. */
+  readonly onBodyBytes?: (bytes: number) => void;
   /** Default `linkLimits` and `transactionLimits`. */
   readonly limits?: Partial<LinkLimits>;
 }
