@@ -445,8 +445,6 @@ export const httpLimits = {
   drainedBytesMax: 262_144,
   /** Small writes of one turn of the event loop are joined up to this. */
   gatheredBytesMax: 16_384,
-  /** Instances that one request may be offered to. */
-  candidatesMax: 3,
   /** How often a key may wait for a number's ENUM answer before 503. */
   pendingRoundsMax: 4,
   /** Second and later offers that need no budget, each second. */

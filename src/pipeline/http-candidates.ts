@@ -1,4 +1,3 @@
-import { httpLimits } from '../config/defaults.ts';
 import type { ClusterView } from './view.ts';
 
 /** Turn of a round robin; kept by whoever makes the journey, one for each listener's peer. */
@@ -12,10 +11,16 @@ export function servesItsSessions(view: ClusterView, instance: string): boolean 
   return status !== undefined && status !== 'disabled';
 }
 
-/** Names the instances that may be asked in turn, at most `httpLimits.candidatesMax`. */
+/** Names the instances that may be asked in turn. */
 export class Candidates {
+  readonly #attemptsMax: number;
   #view: ClusterView | undefined;
   #ready: readonly string[] = [];
+
+  /** @param attemptsMax at least 1; how many are named at most */
+  constructor(attemptsMax: number) {
+    this.#attemptsMax = attemptsMax;
+  }
 
   /**
    * @param first asked before all others; undefined: the owner of the digest
@@ -26,9 +31,9 @@ export class Candidates {
     const others =
       keyDigest === ''
         ? this.#rotation(view, turn)
-        : view.ring.successors(keyDigest, httpLimits.candidatesMax + 1);
+        : view.ring.successors(keyDigest, this.#attemptsMax + 1);
     for (const name of others) {
-      if (candidates.length >= httpLimits.candidatesMax) break;
+      if (candidates.length >= this.#attemptsMax) break;
       const isReady = view.instances.get(name)?.status === 'ready';
       if (isReady && !candidates.includes(name)) candidates.push(name);
     }
@@ -45,7 +50,7 @@ export class Candidates {
 
   #rotation(view: ClusterView, turn: number): string[] {
     const ready = this.#readyIn(view);
-    const count = Math.min(ready.length, httpLimits.candidatesMax);
+    const count = Math.min(ready.length, this.#attemptsMax);
     const names: string[] = [];
     for (let at = 0; at < count; at++) names.push(ready[(turn + at) % ready.length]!);
     return names;

@@ -6,6 +6,7 @@ import {
   type RequestHead,
   teLine,
 } from '../http/index.ts';
+import { tracedHeaders, type TraceIdSource } from './http-traceparent.ts';
 
 /** The client's end of a connection, as its ingress peer sees it. */
 export interface HttpRemote {
@@ -18,11 +19,17 @@ export interface HttpRemote {
   readonly redirectToHttpsPort?: number;
 }
 
-/** Makes the head that the application gets. @param viaName empty: no Via is written */
+/**
+ * Makes the head that the application gets.
+ *
+ * @param viaName empty: no Via is written
+ * @param newTraceIds undefined: `traceparent` is left as it is
+ */
 export function forwardHead(
   request: ReceivedRequest,
   remote: HttpRemote,
   viaName: string,
+  newTraceIds?: TraceIdSource,
 ): RequestHead {
   const { method, target, framing, connectionOptions } = request;
   const isTunnel = framing.kind === 'tunnel';
@@ -37,7 +44,19 @@ export function forwardHead(
     forwardedLines(request.headers, hop) +
     (viaName === '' ? '' : `Via: ${request.version} ${viaName}\r\n`) +
     (request.acceptsTrailers ? teLine : '');
-  return { method, target, headers: adjusted(kept, request).followedBy(own), framing };
+  const passed = adjusted(kept, request);
+  const traced = newTraceIds === undefined ? passed : tracedHeaders(passed, newTraceIds);
+  return { method, target, headers: traced.followedBy(own), framing };
+}
+
+/** Whether a peer of this pseudonym is among those that a request has passed (RFC 9110 section 7.6.3). */
+export function hasPassed(headers: HeaderBlock, viaName: string): boolean {
+  if (viaName === '') return false;
+  return headers
+    .all('via')
+    .some((value) =>
+      value.split(',').some((element) => element.trim().split(/[ \t]+/)[1] === viaName),
+    );
 }
 
 /** Headers that mean something to this hop. */

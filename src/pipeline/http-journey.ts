@@ -1,4 +1,3 @@
-import { httpSessionCookies, httpStickiness } from '../config/defaults.ts';
 import {
   HeaderBlock,
   type ReceivedRequest,
@@ -7,42 +6,19 @@ import {
 } from '../http/index.ts';
 import type { Counters } from './counters.ts';
 import type { Envelope, RoutingReason } from './envelope.ts';
-import { Candidates, type RoundRobin, servesItsSessions } from './http-candidates.ts';
-import { type ContextRoot, ContextRoots } from './http-context-root.ts';
-import { endsHere, forwardHead, type HttpRemote } from './http-forward.ts';
-import {
-  type HeldStamps,
-  sessionCookieOf,
-  type StampCookieNames,
-  StampCookies,
-} from './http-stamp-cookies.ts';
+import type { RoundRobin } from './http-candidates.ts';
+import { HttpChooser, type PendingChoice, routingReasonOf } from './http-choice.ts';
+import { endsHere, forwardHead, hasPassed, type HttpRemote } from './http-forward.ts';
+import { type HttpRedirect, isHttps, toHttps, toOtherHost } from './http-redirect.ts';
+import type { HttpRouting } from './http-routing.ts';
+import { sessionIdSetBy } from './http-session-id.ts';
+import { type HeldStamps, sessionCookieOf, StampCookies } from './http-stamp-cookies.ts';
+import type { TraceIdSource } from './http-traceparent.ts';
 import { digestOf, type KeyDeriver } from './key.ts';
 import type { Stamper } from './stamp.ts';
-import { httpSubject } from './subjects.ts';
 import type { ClusterView } from './view.ts';
 
-/** How HTTP is routed and stamped. */
-export interface HttpRouting extends StampCookieNames {
-  readonly contextRoots: readonly ContextRoot[];
-  /** `session`: stamps are set when the response makes a session; `always`: with any response. */
-  readonly stampMode: 'session' | 'always';
-  /** Cookies that make a session, by name. */
-  readonly sessionCookies: readonly string[];
-  /** `reject`: a forged stamp answers 403. */
-  readonly onInvalidStamp: 'ignore' | 'reject';
-  /** Pseudonym in Via; empty writes none. */
-  readonly viaName: string;
-  readonly retryAfterSeconds: number;
-}
-
-/** The defaults of config/defaults.ts, everything pure web. */
-export const defaultHttpRouting: HttpRouting = {
-  ...httpStickiness,
-  contextRoots: [],
-  stampMode: 'session',
-  sessionCookies: httpSessionCookies,
-  onInvalidStamp: 'ignore',
-};
+export { defaultHttpRouting, type HttpRouting } from './http-routing.ts';
 
 /** What the journey reads; `view` and `keys` are asked anew for every request. */
 export interface HttpJourneyParts {
@@ -52,6 +28,8 @@ export interface HttpJourneyParts {
   readonly counters: Counters;
   readonly routing: HttpRouting;
   readonly roundRobin: RoundRobin;
+  /** Undefined: `traceparent` is left as clients sent it, or did not. */
+  readonly newTraceIds?: TraceIdSource;
 }
 
 /** A request that has an instance. */
@@ -62,6 +40,8 @@ export interface HttpRoute {
   readonly reason: RoutingReason;
   /** Empty where no key was needed. */
   readonly keyDigest: string;
+  /** The client's session goes on with new stamps: {@link HttpChoice.isRestamped}. */
+  readonly isRestamped: boolean;
   /** Final; the same for every candidate. */
   readonly head: RequestHead;
   readonly held: HeldStamps;
@@ -69,22 +49,34 @@ export interface HttpRoute {
   readonly view: ClusterView;
 }
 
+/**
+ * No instance is left, another server takes the request: dial `host`, send `head` and the body, pass the
+ * answer on as that of an instance, but without {@link HttpJourney.responseCookies}. It gets no `proxy-*`
+ * marks, and when it fails there is nobody else to ask.
+ */
+export interface HttpElsewhere {
+  readonly kind: 'elsewhere';
+  /** `host:port` (IPv6 in brackets), clear-text HTTP/1.1. */
+  readonly host: string;
+  /** Final. */
+  readonly head: RequestHead;
+}
+
 export type HttpDecision =
   | HttpRoute
   /** The key waits for an ENUM answer: decide again when `number` is known. */
-  | { readonly kind: 'pending'; readonly number: string }
+  | PendingChoice
   /** No instance is left. */
   | { readonly kind: 'unavailable'; readonly retryAfterSeconds: number }
+  /** No instance is left, or the listener is there to send clients to HTTPS. */
+  | HttpRedirect
+  | HttpElsewhere
   /** The client brought a forged stamp, and that is refused. */
   | { readonly kind: 'forbidden' }
+  /** 400: the client would have to be sent to HTTPS of a host that it does not name. */
+  | { readonly kind: 'bad-request' }
   /** OPTIONS for this hop alone. */
   | { readonly kind: 'options' };
-
-interface Choice {
-  readonly reason: RoutingReason;
-  readonly keyDigest: string;
-  readonly candidates: readonly string[];
-}
 
 /**
  * The journey of an HTTP request: stamp, then rules or rotation, then the head for the application;
@@ -92,16 +84,16 @@ interface Choice {
  */
 export class HttpJourney {
   readonly #parts: HttpJourneyParts;
-  readonly #roots: ContextRoots;
+  readonly #chooser: HttpChooser;
   readonly #cookies: StampCookies;
   readonly #sessionCookies: ReadonlySet<string>;
-  readonly #candidates = new Candidates();
 
   constructor(parts: HttpJourneyParts) {
+    const { routing, keys, roundRobin, stamper, counters } = parts;
     this.#parts = parts;
-    this.#roots = new ContextRoots(parts.routing.contextRoots);
-    this.#cookies = new StampCookies(parts.routing, parts.stamper, parts.counters);
-    this.#sessionCookies = new Set(parts.routing.sessionCookies);
+    this.#chooser = new HttpChooser(routing, keys, roundRobin, counters);
+    this.#cookies = new StampCookies(routing, stamper, counters);
+    this.#sessionCookies = new Set(routing.sessionCookies);
   }
 
   /** Told with every 503. */
@@ -110,19 +102,34 @@ export class HttpJourney {
   }
 
   decide(request: ReceivedRequest, remote: HttpRemote): HttpDecision {
-    const { routing, counters } = this.#parts;
+    const { routing, counters, newTraceIds } = this.#parts;
+    if (remote.redirectToHttpsPort !== undefined && !isHttps(request, remote)) {
+      return this.#toHttps(request, remote, remote.redirectToHttpsPort);
+    }
     if (endsHere(request)) return { kind: 'options' };
     const view = this.#parts.view();
     const held = this.#cookies.read(request.headers);
     if (held.isForged && routing.onInvalidStamp === 'reject') return { kind: 'forbidden' };
-    const choice = this.#bySession(view, held) ?? this.#asInitial(request, remote, view);
+    const choice = this.#chooser.choose(request, remote, held, view);
     if ('kind' in choice) return choice;
-    if (choice.candidates.length === 0) {
-      return { kind: 'unavailable', retryAfterSeconds: routing.retryAfterSeconds };
-    }
-    counters.count('http_routed', choice.reason);
-    const head = forwardHead(request, remote, routing.viaName);
-    return { kind: 'route', ...choice, head, held, remote, view };
+    const { basis, candidates, keyDigest, isRestamped } = choice;
+    if (candidates.length === 0) return this.#withoutInstance(request, remote);
+    counters.count('http_routed', basis);
+    const reason = routingReasonOf(basis);
+    const head = forwardHead(request, remote, routing.viaName, newTraceIds);
+    return { kind: 'route', candidates, reason, keyDigest, isRestamped, head, held, remote, view };
+  }
+
+  /**
+   * What is left for a request that all its candidates refused (nothing of it was processed): the decision as
+   * if there were no instance. Undefined: nothing, the refusal is answered. `elsewhere` needs the whole body
+   * that came so far.
+   */
+  whenAllRefused(
+    request: ReceivedRequest,
+    route: HttpRoute,
+  ): HttpRedirect | HttpElsewhere | undefined {
+    return this.#lastResort(request, route.remote, () => route.head);
   }
 
   /** What travels beside the request to this candidate. */
@@ -146,45 +153,64 @@ export class HttpJourney {
    * @param instance who answered
    */
   responseCookies(route: HttpRoute, instance: string, response: ResponseHead): HeaderBlock {
-    const { held } = route;
+    const { held, keyDigest } = route;
     if (held.beroute === instance && held.bekey !== undefined) return HeaderBlock.empty;
     const session = sessionCookieOf(response.headers, this.#sessionCookies);
     const isDue = this.#parts.routing.stampMode === 'always' || session !== undefined;
-    // A living instance that was only out of reach keeps its sessions: see docs/http.md.
-    const isMoved = route.reason === 'stamp-key' || held.beroute === instance;
-    if (!isDue && !isMoved) return HeaderBlock.empty;
-    const { address, port, isTls } = route.remote;
-    const digest =
-      route.keyDigest === '' ? digestOf(session ?? `${address}\n${port}`) : route.keyDigest;
-    return this.#cookies.write(digest, instance, isTls);
+    if (!isDue && !isRestampedBy(route, instance)) return HeaderBlock.empty;
+    const digest = keyDigest === '' ? sessionDigest(session, route.remote) : keyDigest;
+    return this.#cookies.write(digest, instance, route.remote.isTls);
   }
 
-  /** Stickiness beats the ring; only when the stamped instance is gone does its key choose. */
-  #bySession(view: ClusterView, held: HeldStamps): Choice | undefined {
-    const { turn } = this.#parts.roundRobin;
-    const keyDigest = held.bekey ?? '';
-    if (held.beroute !== undefined && servesItsSessions(view, held.beroute)) {
-      const candidates = this.#candidates.sticky(view, held.beroute, keyDigest, turn);
-      return { reason: 'stamp', keyDigest, candidates };
-    }
-    if (held.bekey === undefined) return undefined;
-    const candidates = this.#candidates.sticky(view, undefined, keyDigest, turn);
-    return { reason: 'stamp-key', keyDigest, candidates };
+  #toHttps(request: ReceivedRequest, remote: HttpRemote, port: number): HttpDecision {
+    const redirect = toHttps(request, remote, port);
+    if (redirect === undefined) return { kind: 'bad-request' };
+    this.#parts.counters.count('http_redirects', 'https');
+    return redirect;
   }
 
-  #asInitial(
+  #withoutInstance(request: ReceivedRequest, remote: HttpRemote): HttpDecision {
+    const { routing, newTraceIds } = this.#parts;
+    const resort = this.#lastResort(request, remote, () =>
+      forwardHead(request, remote, routing.viaName, newTraceIds),
+    );
+    return resort ?? { kind: 'unavailable', retryAfterSeconds: routing.retryAfterSeconds };
+  }
+
+  #lastResort(
     request: ReceivedRequest,
     remote: HttpRemote,
-    view: ClusterView,
-  ): Choice | { readonly kind: 'pending'; readonly number: string } {
-    const keys = this.#parts.keys();
-    if (!keys.hasRules || this.#roots.kindOf(request.target) === 'web') {
-      const candidates = this.#candidates.next(view, this.#parts.roundRobin);
-      return { reason: 'round-robin', keyDigest: '', candidates };
+    head: () => RequestHead,
+  ): HttpRedirect | HttpElsewhere | undefined {
+    const { routing, counters } = this.#parts;
+    const { unavailableHost, viaName } = routing;
+    if (unavailableHost === undefined) return undefined;
+    const { host, mode } = unavailableHost;
+    if (mode === 'redirect') {
+      counters.count('http_redirects', 'unavailable');
+      return toOtherHost(request, remote, host);
     }
-    const key = keys.http(httpSubject(request), remote.address, remote.port);
-    if (key.kind === 'pending') return key;
-    const candidates = this.#candidates.sticky(view, undefined, key.digest, 0);
-    return { reason: key.reason, keyDigest: key.digest, candidates };
+    // It came back from there, or from a cluster before this one: it would go round for ever.
+    if (hasPassed(request.headers, viaName)) {
+      counters.count('http_elsewhere', 'loop');
+      return undefined;
+    }
+    counters.count('http_elsewhere', 'sent');
+    return { kind: 'elsewhere', host, head: head() };
   }
+}
+
+/** Whether new stamps are due though the response makes no session. @param instance who answered */
+function isRestampedBy(route: HttpRoute, instance: string): boolean {
+  if (route.held.beroute === instance) return true;
+  // A living instance that was only out of reach keeps its sessions: see docs/http.md.
+  const keepsIt = route.reason === 'addressed' && instance !== route.candidates[0];
+  return route.isRestamped && !keepsIt;
+}
+
+/** Key of a session that needed none so far. @param session `name=value` of the cookie that makes it */
+function sessionDigest(session: string | undefined, { address, port }: HttpRemote): string {
+  if (session === undefined) return digestOf(`${address}\n${port}`);
+  // As its id will be read when the stamps get lost.
+  return digestOf(sessionIdSetBy(session)?.id ?? session);
 }

@@ -15,12 +15,15 @@ export interface StampCookieNames {
 export function cookieAttributes(options: {
   readonly path: string;
   readonly domain?: string;
+  /** Left out: the cookies end with the browser. */
+  readonly maxAgeSeconds?: number;
   readonly secure: boolean;
   readonly sameSite: 'Lax' | 'Strict' | 'None';
 }): string {
   const domain = options.domain === undefined ? '' : `; Domain=${options.domain}`;
+  const maxAge = options.maxAgeSeconds === undefined ? '' : `; Max-Age=${options.maxAgeSeconds}`;
   const secure = options.secure ? '; Secure' : '';
-  return `Path=${options.path}${domain}; HttpOnly; SameSite=${options.sameSite}${secure}`;
+  return `Path=${options.path}${domain}${maxAge}; HttpOnly; SameSite=${options.sameSite}${secure}`;
 }
 
 /** The valid stamps that a client brought. */
