@@ -124,20 +124,6 @@ export class HttpSide {
     const { config, counters, log } = this.#parts;
     const { application } = config;
     if (application.kind !== 'upstream' || application.http === undefined) return undefined;
-    const { host, port, connectionsMax, queueMax, timeouts } = application.http;
-    return new UpstreamHttp({
-      host,
-      port,
-      counters,
-      log,
-      limits: { connectionsMax, queueMax },
-      timeouts: {
-        upstreamConnectMs: timeouts.connectMs,
-        upstreamQueueMs: timeouts.queueMs,
-        upstreamResponseMs: timeouts.responseMs,
-        upstreamBodyMs: timeouts.bodyMs,
-        upstreamIdleMs: timeouts.idleMs,
-      },
-    });
+    return new UpstreamHttp({ config: application.http, counters, log });
   }
 }

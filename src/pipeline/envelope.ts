@@ -39,4 +39,6 @@ export interface Envelope {
    * what a stamp routed.
    */
   readonly transaction: string;
+  /** HTTP: whoever gets the request is the last to be asked, so even a server that keeps failing is tried. */
+  readonly isLastOffer?: boolean;
 }

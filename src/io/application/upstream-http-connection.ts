@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { UpstreamHttpTimeoutsConfig } from '../../config/config.ts';
 import {
   type BodyReader,
   type BodySink,
@@ -20,10 +21,11 @@ import {
   type ResetCode,
   responseFraming,
   serializeRequestHead,
+  tunnelBody,
+  tunnelProtocol,
 } from '../../http/index.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
 import type { ExchangeCarrier, UpstreamHttpExchange } from './upstream-http-exchange.ts';
-import type { UpstreamHttpTimeouts } from './upstream-http.ts';
 
 /** The pool that a connection belongs to. */
 export interface ConnectionPool {
@@ -33,20 +35,22 @@ export interface ConnectionPool {
   free(): void;
   /** The request went out on a stale connection and may be sent again. */
   again(exchange: UpstreamHttpExchange): void;
+  /** The connection serves a tunnel from here on and will never be free again. */
+  tunnelled(): void;
   reached(): void;
   unreachable(error: Error): void;
   gone(): void;
 }
 
-type Activity = 'connect' | 'response' | 'body' | 'idle';
+type Activity = 'connect' | 'response' | 'body' | 'tunnel' | 'idle';
 
 /**
  * One connection to the upstream server. It carries one exchange at a time, writes the final bytes
- * of its request and cuts the bytes that come back into responses.
+ * of its request and cuts the bytes that come back into responses. A tunnel has it to its end.
  */
 export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   readonly #socket: Socket;
-  readonly #timeouts: UpstreamHttpTimeouts;
+  readonly #timeouts: UpstreamHttpTimeoutsConfig;
   readonly #pool: ConnectionPool;
   readonly #output: GatheredOutput;
   readonly #parser = createResponseHeadParser();
@@ -61,7 +65,7 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   #deadlineMs = 0;
   #failure: ResetCode = 'broken';
 
-  constructor(socket: Socket, timeouts: UpstreamHttpTimeouts, pool: ConnectionPool) {
+  constructor(socket: Socket, timeouts: UpstreamHttpTimeoutsConfig, pool: ConnectionPool) {
     this.#socket = socket;
     this.#timeouts = timeouts;
     this.#pool = pool;
@@ -137,13 +141,21 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   }
 
   bodyEnd(trailers: HeaderList): void {
+    if (this.#activity === 'tunnel') {
+      this.#output.flush();
+      this.#socket.end();
+      this.#tunnelEnded();
+      return;
+    }
     this.#wait(this.#activity);
     if (this.#exchange?.request.framing.kind === 'chunked') this.#output.text(lastChunk(trailers));
   }
 
   abandon(): void {
     this.#exchange = undefined;
-    this.#socket.destroy();
+    // The end of a stream would look as if the asker had said all.
+    if (this.#activity === 'tunnel') this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
   }
 
   pauseResponse(): void {
@@ -216,11 +228,11 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
 
   #respond(received: ReceivedResponse): void {
     const exchange = this.#exchange!;
+    exchange.answered();
     const { status, reason, framingHeaders, connectionOptions } = received;
     const headers = endToEndResponseHeaders(received.headers, connectionOptions);
     if (status < 200) {
-      // The request asked for no other protocol.
-      if (status === 101) this.#refuse('HTTP_UPGRADE_UNASKED');
+      if (status === 101) this.#switch(exchange, received);
       else exchange.response.head({ status, reason, headers, framing: noBody });
       return;
     }
@@ -235,6 +247,29 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
     const told = toldFraming(received, exchange.request.method);
     exchange.response.head({ status, reason, headers, framing: told });
     if (this.#body === undefined && this.#exchange === exchange) this.#finish([]);
+  }
+
+  /** RFC 9110 section 15.2.2: only to the protocol that was asked for, else to nothing that we know. */
+  #switch(exchange: UpstreamHttpExchange, received: ReceivedResponse): void {
+    const asked = exchange.request.headers.get('upgrade')?.toLowerCase();
+    const answered = tunnelProtocol(received.headers.all('upgrade'))?.toLowerCase();
+    if (!exchange.asksForTunnel || answered === undefined || answered !== asked) {
+      this.#refuse('HTTP_UPGRADE_UNASKED');
+      return;
+    }
+    const { status, reason, connectionOptions } = received;
+    const headers = endToEndResponseHeaders(received.headers, connectionOptions, true);
+    this.#body = createBodyReader(tunnelBody);
+    this.#wait('tunnel');
+    this.#pool.tunnelled();
+    exchange.switched({ status, reason, headers, framing: tunnelBody });
+  }
+
+  /** Of one direction. What is left to write when both have ended has the time of a body. */
+  #tunnelEnded(): void {
+    if (this.#exchange?.isOver !== true) return;
+    this.#exchange = undefined;
+    this.#wait('body');
   }
 
   /** The response is whole: {@link #receive} brings the connection back to the pool. */
@@ -274,6 +309,11 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
 
   /** The server ended its direction: the end of a body without length, else of the connection. */
   #ended(): void {
+    if (this.#activity === 'tunnel') {
+      this.#exchange?.complete([]);
+      this.#tunnelEnded();
+      return;
+    }
     this.#body?.close(this);
     this.#socket.destroy();
   }
@@ -302,13 +342,16 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   #timeoutMs(activity: Activity): number {
     switch (activity) {
       case 'connect':
-        return this.#timeouts.upstreamConnectMs;
+        return this.#timeouts.connectMs;
       case 'response':
-        return this.#timeouts.upstreamResponseMs;
+        return this.#timeouts.responseMs;
       case 'body':
-        return this.#timeouts.upstreamBodyMs;
+        return this.#timeouts.bodyMs;
+      case 'tunnel':
+        // The asker's peer knows how long it may be silent.
+        return Infinity;
       case 'idle':
-        return this.#timeouts.upstreamIdleMs;
+        return this.#timeouts.idleMs;
     }
   }
 

@@ -1,31 +1,21 @@
 import { connect } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { httpLimits, httpTimeouts } from '../../config/defaults.ts';
+import type { UpstreamHttpConfig } from '../../config/config.ts';
+import { httpTimeouts } from '../../config/defaults.ts';
 import type { RequestHead, RequestReceiver, ResponseReceiver } from '../../http/index.ts';
 import type { Counters } from '../../pipeline/counters.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
+import { Ejection, tellEjection } from './ejection.ts';
 import { UpstreamHttpConnection } from './upstream-http-connection.ts';
-import { UpstreamHttpExchange } from './upstream-http-exchange.ts';
-
-/** Times of the upstream side in milliseconds; see `httpTimeouts` in config/defaults.ts. */
-export interface UpstreamHttpTimeouts {
-  readonly sweepIntervalMs: number;
-  readonly upstreamConnectMs: number;
-  readonly upstreamQueueMs: number;
-  readonly upstreamResponseMs: number;
-  readonly upstreamBodyMs: number;
-  readonly upstreamIdleMs: number;
-}
+import { type Judge, nobody, UpstreamHttpExchange } from './upstream-http-exchange.ts';
+import { UpstreamQueue } from './upstream-queue.ts';
 
 export interface UpstreamHttpOptions {
-  readonly host: string;
-  readonly port: number;
+  readonly config: UpstreamHttpConfig;
   readonly counters: Counters;
   readonly log: { warn(details: object, message: string): void };
-  /** Default `httpLimits`. */
-  readonly limits?: { readonly connectionsMax?: number; readonly queueMax?: number };
-  /** Default `httpTimeouts`. */
-  readonly timeouts?: Partial<UpstreamHttpTimeouts>;
+  /** Grain of its times. Default `httpTimeouts.sweepIntervalMs`. */
+  readonly sweepIntervalMs?: number;
 }
 
 /**
@@ -34,26 +24,28 @@ export interface UpstreamHttpOptions {
  */
 export class UpstreamHttp {
   readonly #options: UpstreamHttpOptions;
-  readonly #timeouts: UpstreamHttpTimeouts;
-  readonly #connectionsMax: number;
-  readonly #queueMax: number;
   readonly #all = new Set<UpstreamHttpConnection>();
+  /** Connections that left the pool for a tunnel: requests need not wait for their end. */
+  readonly #tunnels = new Set<UpstreamHttpConnection>();
   /** Last in, first out: connections that are not needed grow old together. */
   readonly #idle: UpstreamHttpConnection[] = [];
-  readonly #queue: UpstreamHttpExchange[] = [];
+  readonly #queue: UpstreamQueue<UpstreamHttpExchange>;
+  readonly #ejection: Ejection;
   readonly #sweeper: NodeJS.Timeout;
+  readonly #judge: Judge = (admission, verdict) => {
+    this.#ejection[verdict](admission, this.#nowMs);
+  };
   #nowMs = performance.now();
   #isStopped = false;
   #isReachable = true;
 
   constructor(options: UpstreamHttpOptions) {
     this.#options = options;
-    this.#timeouts = { ...httpTimeouts, ...options.timeouts };
-    this.#connectionsMax = options.limits?.connectionsMax ?? httpLimits.upstreamConnectionsMax;
-    this.#queueMax = options.limits?.queueMax ?? httpLimits.upstreamQueueMax;
+    this.#queue = new UpstreamQueue(options.config.queueMax);
+    this.#ejection = new Ejection(options.config.ejection, tellEjection(options));
     this.#sweeper = setInterval(() => {
       this.#sweep();
-    }, this.#timeouts.sweepIntervalMs);
+    }, options.sweepIntervalMs ?? httpTimeouts.sweepIntervalMs);
     this.#sweeper.unref();
   }
 
@@ -62,21 +54,39 @@ export class UpstreamHttp {
     return this.#all.size;
   }
 
+  /** Connections that carry a tunnel, beside {@link connections}. */
+  get tunnels(): number {
+    return this.#tunnels.size;
+  }
+
   /** Bytes of request bodies that wait for the server. */
   get bufferedBytes(): number {
     let bytes = 0;
     for (const connection of this.#all) bytes += connection.bufferedBytes;
+    for (const tunnel of this.#tunnels) bytes += tunnel.bufferedBytes;
     return bytes;
   }
 
+  /** Requests that wait for a connection. */
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
   /**
-   * Sends a final request. Refused connections reset with `refused`, a full queue with `limit`, a
-   * server that does not answer in time with `timeout`, anything else with `broken`.
+   * Sends a final request. Refused connections, and all while the server is ejected, reset with
+   * `refused`, a full queue with `limit`, a server that does not answer in time with `timeout`, anything
+   * else with `broken`.
    */
   serve(request: RequestHead, envelope: Envelope, response: ResponseReceiver): RequestReceiver {
-    const exchange = new UpstreamHttpExchange(request, envelope, response);
-    if (this.#isStopped) exchange.fail('refused');
-    else this.#place(exchange);
+    const isLastOffer = envelope.isLastOffer === true;
+    const admission = this.#isStopped ? undefined : this.#ejection.admit(this.#nowMs, isLastOffer);
+    if (admission === undefined) {
+      this.#count('turned-away');
+      response.reset('refused');
+      return nobody;
+    }
+    const exchange = new UpstreamHttpExchange(request, envelope, response, admission, this.#judge);
+    this.#place(exchange);
     return exchange;
   }
 
@@ -84,8 +94,11 @@ export class UpstreamHttp {
   async stop(): Promise<void> {
     this.#isStopped = true;
     clearInterval(this.#sweeper);
-    for (const exchange of this.#queue.splice(0)) exchange.fail('refused');
-    await Promise.all([...this.#all].map((connection) => connection.close()));
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      next.giveUp('refused');
+    }
+    const open = [...this.#all, ...this.#tunnels];
+    await Promise.all(open.map((connection) => connection.close()));
   }
 
   #place(exchange: UpstreamHttpExchange): void {
@@ -93,30 +106,19 @@ export class UpstreamHttp {
     while (idle?.isUsable === false) idle = this.#idle.pop();
     if (idle !== undefined) {
       idle.begin(exchange);
-    } else if (this.#all.size < this.#connectionsMax) {
+    } else if (this.#all.size < this.#options.config.connectionsMax) {
       this.#open().begin(exchange);
-    } else if (this.#hasQueueRoom()) {
-      exchange.queuedAtMs = this.#nowMs;
-      this.#queue.push(exchange);
-    } else {
+    } else if (!this.#queue.push(exchange, this.#nowMs)) {
       this.#count('queue-full');
-      exchange.fail('limit');
+      exchange.giveUp('limit');
     }
-  }
-
-  /** Those that were given up keep no place. */
-  #hasQueueRoom(): boolean {
-    if (this.#queue.length < this.#queueMax) return true;
-    const waiting = this.#queue.filter(({ isOver }) => !isOver);
-    if (waiting.length < this.#queue.length) this.#queue.splice(0, this.#queue.length, ...waiting);
-    return this.#queue.length < this.#queueMax;
   }
 
   #open(): UpstreamHttpConnection {
     this.#count('connect');
-    const { host, port } = this.#options;
-    const socket = connect({ host, port, noDelay: true });
-    const connection = new UpstreamHttpConnection(socket, this.#timeouts, {
+    const { host, port, timeouts } = this.#options.config;
+    const socket = connect({ host, port, noDelay: true, allowHalfOpen: true });
+    const connection = new UpstreamHttpConnection(socket, timeouts, {
       nowMs: () => this.#nowMs,
       count: (reason) => {
         this.#count(reason);
@@ -133,8 +135,12 @@ export class UpstreamHttp {
       unreachable: (error) => {
         this.#unreachable(error);
       },
-      gone: () => {
+      tunnelled: () => {
+        this.#tunnels.add(connection);
         this.#gone(connection);
+      },
+      gone: () => {
+        if (!this.#tunnels.delete(connection)) this.#gone(connection);
       },
     });
     this.#all.add(connection);
@@ -146,19 +152,20 @@ export class UpstreamHttp {
     this.#count('unreachable');
     if (!this.#isReachable) return;
     this.#isReachable = false;
-    const { host, port, log } = this.#options;
+    const { config, log } = this.#options;
+    const { host, port } = config;
     log.warn({ error: error.message, host, port }, 'Upstream HTTP server is out of reach');
   }
 
   /** A kept connection was stale: the request goes out once more, on a new one that cannot be. */
   #again(exchange: UpstreamHttpExchange): void {
     this.#count('stale');
-    if (this.#isStopped) exchange.fail('refused');
+    if (this.#isStopped) exchange.giveUp('refused');
     else this.#open().begin(exchange);
   }
 
   #free(connection: UpstreamHttpConnection): void {
-    const next = this.#nextQueued();
+    const next = this.#queue.shift();
     if (next !== undefined) connection.begin(next);
     else this.#idle.push(connection);
   }
@@ -167,33 +174,22 @@ export class UpstreamHttp {
     this.#all.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
-    if (this.#isStopped || this.#all.size >= this.#connectionsMax) return;
-    const next = this.#nextQueued();
+    if (this.#isStopped || this.#all.size >= this.#options.config.connectionsMax) return;
+    const next = this.#queue.shift();
     if (next !== undefined) this.#open().begin(next);
-  }
-
-  #nextQueued(): UpstreamHttpExchange | undefined {
-    for (;;) {
-      const next = this.#queue.shift();
-      if (next?.isOver !== true) return next;
-    }
   }
 
   #sweep(): void {
     this.#nowMs = performance.now();
-    while (this.#isHeadOfQueueLate()) {
-      const late = this.#queue.shift();
-      if (late?.isOver !== false) continue;
+    const tooOldMs = this.#nowMs - this.#options.config.timeouts.queueMs;
+    for (;;) {
+      const late = this.#queue.shiftOlder(tooOldMs);
+      if (late === undefined) break;
       this.#count('queue-timeout');
-      late.fail('timeout');
+      late.giveUp('timeout');
     }
     for (const connection of this.#all) connection.sweep();
-  }
-
-  #isHeadOfQueueLate(): boolean {
-    const [first] = this.#queue;
-    if (first === undefined) return false;
-    return first.isOver || this.#nowMs - first.queuedAtMs >= this.#timeouts.upstreamQueueMs;
+    for (const tunnel of this.#tunnels) tunnel.sweep();
   }
 
   #count(reason: string): void {

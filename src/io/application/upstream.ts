@@ -3,18 +3,10 @@ import type { Counters } from '../../pipeline/counters.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
 import type { ResponseTarget } from '../../pipeline/return-response.ts';
 import type { Application } from './application.ts';
+import { nobody } from './upstream-http-exchange.ts';
 import type { UpstreamHttp } from './upstream-http.ts';
 import { UpstreamSipSockets } from './upstream-sip-sockets.ts';
 import type { UpstreamSip, UpstreamSipOptions } from './upstream-sip.ts';
-
-/** Takes the body of a request that nobody serves. */
-const nobody: RequestReceiver = {
-  data: () => undefined,
-  end: () => undefined,
-  reset: () => undefined,
-  pause: () => undefined,
-  resume: () => undefined,
-};
 
 export interface UpstreamParts {
   readonly sip: UpstreamSip | undefined;

@@ -2,10 +2,9 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { Rules } from '../../../src/dcr/index.ts';
-import {
-  UpstreamHttp,
-  type UpstreamHttpOptions,
-} from '../../../src/io/application/upstream-http.ts';
+import type { UpstreamHttpConfig } from '../../../src/config/config.ts';
+import { upstreamHttp } from '../../../src/config/http-schema.ts';
+import { UpstreamHttp } from '../../../src/io/application/upstream-http.ts';
 import {
   HttpListener,
   type HttpListenerOptions,
@@ -41,7 +40,29 @@ export interface RigOptions {
   readonly rules?: Rules;
   readonly routing?: Partial<HttpRouting>;
   readonly listener?: Partial<HttpListenerOptions>;
-  readonly upstream?: Partial<UpstreamHttpOptions>;
+  readonly upstream?: UpstreamOverrides;
+}
+
+/** What differs from the defaults. */
+export interface UpstreamOverrides extends Partial<
+  Omit<UpstreamHttpConfig, 'timeouts' | 'ejection'>
+> {
+  readonly timeouts?: Partial<UpstreamHttpConfig['timeouts']>;
+  readonly ejection?: Partial<UpstreamHttpConfig['ejection']>;
+  readonly sweepIntervalMs?: number;
+}
+
+export function upstreamConfig(
+  port: number,
+  overrides: UpstreamOverrides = {},
+): UpstreamHttpConfig {
+  const { timeouts, ejection } = upstreamHttp.parse({ host, port });
+  return {
+    ...upstreamHttp.parse({ host, port }),
+    ...overrides,
+    timeouts: { ...timeouts, ...overrides.timeouts },
+    ejection: { ...ejection, ...overrides.ejection },
+  };
 }
 
 export function viewOf(names: readonly string[]): ClusterView {
@@ -66,11 +87,12 @@ export async function startRig(t: TestContext, options: RigOptions): Promise<Rig
       continue;
     }
     const upstream = new UpstreamHttp({
-      host,
-      port: instance,
+      config: upstreamConfig(instance, options.upstream),
       counters,
       log: { warn: write },
-      ...options.upstream,
+      ...(options.upstream?.sweepIntervalMs === undefined
+        ? {}
+        : { sweepIntervalMs: options.upstream.sweepIntervalMs }),
     });
     upstreams.set(name, upstream);
     serving.set(name, (_, request, envelope, response) =>
@@ -155,8 +177,9 @@ export class RawClient {
   hasError = false;
   readonly #waiting = new Set<() => void>();
 
-  constructor(t: TestContext, port: number) {
-    this.socket = connect({ host, port, noDelay: true });
+  /** @param to a port to connect to, or a connection */
+  constructor(t: TestContext, to: number | Socket) {
+    this.socket = typeof to === 'number' ? connect({ host, port: to, noDelay: true }) : to;
     const wake = (): void => {
       for (const check of [...this.#waiting]) check();
     };

@@ -313,7 +313,7 @@ describe('an upstream server that fails', () => {
     const origin = await startRawOrigin(t, (socket) => socket.resume());
     const rig = await startRig(t, {
       instances: { p1: origin },
-      upstream: { timeouts: { sweepIntervalMs: 5, upstreamResponseMs: 30 } },
+      upstream: { sweepIntervalMs: 5, timeouts: { responseMs: 30 } },
     });
     assert.match(await exchange(t, rig.port, get()), /^HTTP\/1\.1 504 Gateway Timeout\r\n/);
   });
@@ -325,7 +325,7 @@ describe('an upstream server that fails', () => {
     );
     const rig = await startRig(t, {
       instances: { p1: origin },
-      upstream: { timeouts: { sweepIntervalMs: 5, upstreamBodyMs: 30 } },
+      upstream: { sweepIntervalMs: 5, timeouts: { bodyMs: 30 } },
     });
     const client = new RawClient(t, rig.port);
     client.send(get());
@@ -426,7 +426,7 @@ describe('kept connections that turn out stale', () => {
     });
     const rig = await startRig(t, {
       instances: { p1: origin },
-      upstream: { timeouts: { sweepIntervalMs: 5, upstreamIdleMs: 20 } },
+      upstream: { sweepIntervalMs: 5, timeouts: { idleMs: 20 } },
     });
     await exchange(t, rig.port, get());
     await closed.promise;
@@ -451,7 +451,7 @@ describe('a request given up while its connection is made', () => {
       const origin = await startRawOrigin(t, scripted(seen, ok));
       const rig = await startRig(t, {
         instances: { p1: origin },
-        upstream: { limits: { connectionsMax: 1 } },
+        upstream: { connectionsMax: 1 },
       });
       const calls: string[] = [];
       rig.upstreams.get('p1')!.serve(upload, envelope, recorder(calls)).reset('cancelled');
@@ -553,7 +553,7 @@ describe('more requests than connections', () => {
     const origin = await startRawOrigin(t, scripted([], hold, hold));
     const rig = await startRig(t, {
       instances: { p1: origin },
-      upstream: { limits: { connectionsMax: 1, queueMax: 1 } },
+      upstream: { connectionsMax: 1, queueMax: 1 },
     });
     const first = new RawClient(t, rig.port);
     first.send(get('/1'));
@@ -576,8 +576,9 @@ describe('more requests than connections', () => {
     const rig = await startRig(t, {
       instances: { p1: origin },
       upstream: {
-        limits: { connectionsMax: 1 },
-        timeouts: { sweepIntervalMs: 5, upstreamQueueMs: 20 },
+        connectionsMax: 1,
+        sweepIntervalMs: 5,
+        timeouts: { queueMs: 20 },
       },
     });
     const first = new RawClient(t, rig.port);
@@ -591,7 +592,7 @@ describe('more requests than connections', () => {
     const origin = await startRawOrigin(t, (socket) => socket.resume());
     const rig = await startRig(t, {
       instances: { p1: origin },
-      upstream: { limits: { connectionsMax: 1, queueMax: 2 } },
+      upstream: { connectionsMax: 1, queueMax: 2 },
     });
     const upstream = rig.upstreams.get('p1')!;
     const calls: string[] = [];
@@ -609,7 +610,7 @@ describe('more requests than connections', () => {
     const origin = await startRawOrigin(t, (socket) => socket.resume());
     const rig = await startRig(t, {
       instances: { p1: origin },
-      upstream: { limits: { connectionsMax: 1 } },
+      upstream: { connectionsMax: 1 },
     });
     const upstream = rig.upstreams.get('p1')!;
     const running = upstream.serve(lookUp, envelope, recorder([]));
@@ -639,7 +640,7 @@ describe('more requests than connections', () => {
     const origin = await startRawOrigin(t, scripted(seen, ok, hold, ok, ok));
     const rig = await startRig(t, {
       instances: { p1: origin },
-      upstream: { limits: { connectionsMax: 1 } },
+      upstream: { connectionsMax: 1 },
     });
     await exchange(t, rig.port, get('/1'));
     const second = exchange(t, rig.port, get('/2'));
