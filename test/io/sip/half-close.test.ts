@@ -4,7 +4,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { request } from '../../support/sip-text.ts';
-import { Certificates, tlsOf, withoutOpenssl, type Pair } from './certificates.ts';
+import { Certificates, tlsOf, withoutOpenssl, type Pair } from '../accept/certificates.ts';
 import {
   closing,
   Inbox,

@@ -7,7 +7,7 @@ import { WebSocket } from 'ws';
 import type { SipListenerConfig } from '../../../src/config/config.ts';
 import { acceptLimits } from '../../../src/config/defaults.ts';
 import { request } from '../../support/sip-text.ts';
-import { Certificates, tlsOf, withoutOpenssl } from './certificates.ts';
+import { Certificates, tlsOf, withoutOpenssl } from '../accept/certificates.ts';
 import type { Transport } from './sip-client.ts';
 import {
   closing,

@@ -16,7 +16,7 @@ import { readFileSync } from 'node:fs';
 import type { ServerTlsConfig } from '../../../src/config/config.ts';
 import type { SipTarget } from '../../../src/pipeline/sip-target.ts';
 import { request } from '../../support/sip-text.ts';
-import { Certificates, tlsOf, withoutOpenssl, type Pair } from './certificates.ts';
+import { Certificates, tlsOf, withoutOpenssl, type Pair } from '../accept/certificates.ts';
 import {
   Inbox,
   closing,

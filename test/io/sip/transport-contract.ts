@@ -6,7 +6,7 @@ import { connect, createServer } from 'node:net';
 import { formatHostPort } from '../../../src/config/address.ts';
 import { flowLetters, viaTransports } from '../../../src/io/sip/listener-names.ts';
 import { request } from '../../support/sip-text.ts';
-import { Certificates, tlsOf, withoutOpenssl, type Pair } from './certificates.ts';
+import { Certificates, tlsOf, withoutOpenssl, type Pair } from '../accept/certificates.ts';
 import { sipClient, type SipClient, type Transport } from './sip-client.ts';
 import {
   closing,

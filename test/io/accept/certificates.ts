@@ -19,7 +19,7 @@ export interface Pair {
 
 /** Authorities and certificates made for one run, in a directory that goes with it. */
 export class Certificates {
-  readonly #directory = mkdtempSync(join(tmpdir(), 'sailring-sip-'));
+  readonly #directory = mkdtempSync(join(tmpdir(), 'sailring-certificates-'));
 
   remove(): void {
     rmSync(this.#directory, { recursive: true });
