@@ -67,6 +67,8 @@ export class EmbeddedExchange implements RequestReceiver {
       resume: () => response.resume(),
       wanted: () => this.#continueRequest(),
     });
+    // Modules speak HTTP alone: what asks for another protocol is a request without body.
+    if (request.framing.kind === 'tunnel') this.#body.end();
     // Later in this turn: the asker must have its handle before the first answer.
     void Promise.resolve().then(() => this.#serve(handler));
   }
@@ -240,7 +242,11 @@ export class EmbeddedExchange implements RequestReceiver {
   }
 
   #moduleRequest(): EmbeddedHttpRequest {
-    const { method, target, headers } = this.#request;
+    const { method, target, framing } = this.#request;
+    const isTunnel = framing.kind === 'tunnel';
+    const headers = isTunnel
+      ? this.#request.headers.filtered((lower) => lower !== 'upgrade')
+      : this.#request.headers;
     return {
       method,
       target,
