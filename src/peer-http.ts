@@ -4,11 +4,11 @@ import type { Config } from './config/index.ts';
 import type { Application } from './io/application/application.ts';
 import { UpstreamHttp } from './io/application/upstream-http.ts';
 import { SourcePlaces } from './io/accept/index.ts';
-import { HttpListener, type ServeHttp } from './io/http/index.ts';
+import { HttpListener, randomTraceIds, type ServeHttp } from './io/http/index.ts';
 import type { Links } from './io/link/index.ts';
 import type { Counters } from './pipeline/counters.ts';
-import { defaultHttpRouting, HttpJourney } from './pipeline/http-journey.ts';
-import { cookieAttributes } from './pipeline/http-stamp-cookies.ts';
+import { HttpJourney } from './pipeline/http-journey.ts';
+import { httpRoutingOf } from './pipeline/http-routing.ts';
 import type { KeyDeriver } from './pipeline/key.ts';
 import { NetworkSet } from './pipeline/network.ts';
 import type { Stamper } from './pipeline/stamp.ts';
@@ -100,23 +100,14 @@ export class HttpSide {
 
   #createJourney(): HttpJourney {
     const { config, view, keys, stamper, counters } = this.#parts;
-    const { cookies, contextRoots } = config.http;
     return new HttpJourney({
       view,
       keys,
       stamper,
       counters,
-      routing: {
-        ...defaultHttpRouting,
-        bekeyCookie: cookies.bekey,
-        berouteCookie: cookies.beroute,
-        cookieAttributes: cookieAttributes(cookies),
-        contextRoots,
-        stampMode: cookies.issue,
-        sessionCookies: cookies.sessionCookies,
-        onInvalidStamp: config.stamps.onInvalid,
-      },
+      routing: httpRoutingOf(config.http, config.stamps.onInvalid),
       roundRobin: { turn: 0 },
+      ...(config.http.traceparent ? { newTraceIds: randomTraceIds() } : {}),
     });
   }
 

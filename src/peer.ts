@@ -303,7 +303,7 @@ class Peer implements RunningPeer {
   }
 
   #tags(): Record<string, string> {
-    const { link, weight, application } = this.#config;
+    const { link, weight, application, http } = this.#config;
     const { upstream, listeners } = this.#sip;
     const sip = application.kind === 'upstream' ? application.sip : undefined;
     return announcementTags({
@@ -314,6 +314,7 @@ class Peer implements RunningPeer {
       sipInternal: upstream?.localAddress ?? listeners.bound[0]?.names.own ?? 'localhost:5060',
       sipTransport: upstream?.transport ?? 'UDP',
       applications: sip === undefined ? [] : applicationAddresses(sip),
+      ...(http.jvmRoute === undefined ? {} : { jvmRoute: http.jvmRoute }),
     });
   }
 

@@ -1,3 +1,5 @@
 export { HttpListener, type HttpListenerOptions } from './listener.ts';
 export type { HttpClient, OpenClient } from './client.ts';
-export type { HttpLog, HttpTimeouts, ServeHttp } from './listener-context.ts';
+export { LimitedLog } from './limited-log.ts';
+export type { HttpLog, HttpTimeouts, ServeElsewhere, ServeHttp } from './listener-context.ts';
+export { randomTraceIds } from './trace-ids.ts';
