@@ -451,6 +451,8 @@ export const httpLimits = {
   freeRetriesPerSecond: 10,
   /** The budget of further offers is a share of the requests of so many seconds. */
   retryWindowSeconds: 10,
+  /** Warnings and errors of one kind that are logged each second; the others are counted. */
+  logLinesPerSecond: 5,
   /** Cookies of one name that are looked at. */
   stampCookiesMax: 4,
   /** Longest stamp cookie that is looked at. */
@@ -461,10 +463,48 @@ export const httpLimits = {
   sessionIdBytesMax: 256,
   /** Longest host that a redirection may name. */
   locationHostBytesMax: 261,
+  /** Trace ids whose random bytes are drawn at a time. */
+  traceIdsDrawn: 256,
   /** Connections to an upstream server. */
   upstreamConnectionsMax: 256,
   /** Requests that wait for one of them; above it 503. */
   upstreamQueueMax: 1_024,
+} as const;
+
+/** HTTP/2 towards clients (RFC 9113); what is not here is as in `httpLimits`. */
+export const http2Limits = {
+  /** Announced to clients; above it a stream is reset. Up to here a head above `headBytesMax` gets 431. */
+  headerListBytesMax: 131_072,
+  /** Field lines as they came, each crumb of a cookie one; above it a stream is reset. */
+  fieldLinesMax: 512,
+  /** Head of a response, as it could at worst be written; a longer one breaks its stream. */
+  responseHeadBytesMax: 262_144,
+  /** Bytes of one request's body that may wait in the peer; times the streams, of one connection. */
+  streamWindowBytes: 65_535,
+  /** Bytes of all bodies of one connection that may be on their way. */
+  connectionWindowBytes: 1_048_576,
+  /** Above it a connection gets no more streams. */
+  sessionMegabytesMax: 10,
+  settingsPerFrameMax: 32,
+  /** Pieces in which the waiting bytes of one body came: each costs memory of its own. */
+  heldPiecesMax: 4_096,
+  /** Frames that cannot be read, of one connection; above it the connection is closed. */
+  invalidFramesMax: 100,
+  /** Streams above those allowed that a connection may open before it is closed. */
+  rejectedStreamsMax: 100,
+  /** Streams that a client may reset at once, and further ones each second; above it the connection is closed. */
+  resetsBurst: 500,
+  resetsPerSecond: 50,
+  /** The same, stopped while the frames of one read are still looked at. */
+  nativeResetsBurst: 4_096,
+  /** PING frames, likewise: some clients measure with them. */
+  pingsBurst: 2_000,
+  pingsPerSecond: 200,
+  /** SETTINGS frames, likewise. */
+  settingsBurst: 100,
+  settingsPerSecond: 10,
+  /** Sweeps between the first GOAWAY of a drain and the one that says which streams are served. */
+  goawaySweeps: 2,
 } as const;
 
 /** Times of HTTP, all served by one coarse sweep. */
@@ -497,6 +537,35 @@ export const httpTimeouts = {
   upstreamBodyMs: 300_000,
   /** A kept upstream connection; below the 5 s after which Node's own server closes it. */
   upstreamIdleMs: 4_000,
+} as const;
+
+/** HTTP/2 to an upstream server, beside `httpLimits` and `httpTimeouts`. */
+export const upstreamHttp2Limits = {
+  /** Requests of one session at one time, if the server allows that many. */
+  streamsMax: 256,
+  /** Requests that wait for one session while it opens; the next one opens another. */
+  openingMax: 100,
+  /** Requests of one session in all, far below the 2^30 that RFC 9113 section 5.1.1 has numbers for. */
+  sessionRequestsMax: 1_000_000,
+  /** Sessions that one request is sent on while servers say that they did not process it. */
+  triesMax: 3,
+  /** Bytes of one response that may wait in the peer (RFC 9113 section 5.2). */
+  streamWindowBytes: 262_144,
+  /** Bytes of all responses of one session that may be on their way. */
+  sessionWindowBytes: 1_048_576,
+  /** Memory of one session, in mebibytes, outside of the streams. */
+  sessionMemoryMiB: 64,
+  /** One request head; that of a client with what peers add. */
+  headBytesMax: 131_072,
+  /** Requests wait and nothing has come for so long: the server is asked whether it is there. */
+  silenceMs: 15_000,
+  /** It has so long to say so. */
+  pingMs: 5_000,
+  /**
+   * It has said so and nothing else has come: so much later it is asked again. gRPC servers take more
+   * for abuse.
+   */
+  pingAgainMs: 310_000,
 } as const;
 
 /** Stickiness of HTTP sessions. */
