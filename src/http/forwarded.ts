@@ -55,5 +55,9 @@ function forwardedElement(hop: ForwardedHop, proto: string): string {
 
 /** Port of an authority; the protocol's own where none is written. */
 function portOf(host: string, isTls: boolean): string {
-  return /:([0-9]{1,5})$/.exec(host)?.[1] ?? (isTls ? '443' : '80');
+  const colon = host.lastIndexOf(':');
+  // The last colon of an IPv6 address without port is inside the brackets.
+  const digits = colon < 0 || host.includes(']', colon) ? '' : host.slice(colon + 1);
+  if (digits !== '' && digits.length <= 5) return digits;
+  return isTls ? '443' : '80';
 }
