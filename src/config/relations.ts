@@ -1,5 +1,6 @@
 import { formatHostPort, isLoopback, isReachedBy, isWildcard, overlaps } from './address.ts';
 import type { ListenAddress } from './config.ts';
+import { httpFaults } from './http-relations.ts';
 import type { Fault, KeyPath } from './problem.ts';
 import { formatPath, valueFault } from './problem.ts';
 import { repeats } from './repeats.ts';
@@ -14,6 +15,7 @@ export function checkRelations(settings: Settings): Fault[] {
     ...stampFaults(settings),
     ...sipFaults(settings),
     ...httpFaults(settings),
+    ...listenerFaults(settings),
     ...applicationFaults(settings),
     ...adminFaults(settings),
     ...portFaults(settings),
@@ -98,47 +100,16 @@ function stampFaults(settings: Settings): Fault[] {
   return faults;
 }
 
-function httpFaults({ http, sip }: Settings): Fault[] {
-  const { cookies } = http;
-  const faults: Fault[] = repeats(http.contextRoots.map((root) => root.path)).map((at) =>
-    valueFault(
-      ['http', 'contextRoots', at, 'path'],
-      `the context root ${http.contextRoots[at]!.path} is listed twice`,
-      'leave one of them out',
-    ),
-  );
-  if (cookies.sameSite === 'None' && !cookies.secure)
-    faults.push(
-      valueFault(
-        ['http', 'cookies', 'sameSite'],
-        'browsers refuse cookies with SameSite=None that are not Secure',
-        'set http.cookies.secure: true or choose Lax',
-      ),
-    );
-  if (cookies.bekey === cookies.beroute || cookies.sessionCookies.includes(cookies.beroute))
-    faults.push(
-      valueFault(
-        ['http', 'cookies', 'beroute'],
-        `two cookies would have the name ${cookies.beroute}`,
-        'give bekey, beroute and the session cookies different names',
-      ),
-    );
-  if (cookies.sessionCookies.includes(cookies.bekey))
-    faults.push(
-      valueFault(
-        ['http', 'cookies', 'bekey'],
-        `two cookies would have the name ${cookies.bekey}`,
-        'give bekey, beroute and the session cookies different names',
-      ),
-    );
-  if (http.listeners.length === 0 && sip.listeners.length === 0)
-    faults.push({
+function listenerFaults({ http, sip }: Settings): Fault[] {
+  if (http.listeners.length > 0 || sip.listeners.length > 0) return [];
+  return [
+    {
       path: [],
       at: 'key',
       message: 'neither sip.listeners nor http.listeners names an address',
       remedy: 'add one, for example sip: {listeners: [{transport: udp}]}',
-    });
-  return faults;
+    },
+  ];
 }
 
 function applicationFaults({ application, sip, http }: Settings): Fault[] {

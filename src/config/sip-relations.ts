@@ -13,6 +13,7 @@ import type { Fault, KeyPath } from './problem.ts';
 import { valueFault } from './problem.ts';
 import { repeats } from './repeats.ts';
 import type { Settings } from './schema.ts';
+import { serverTlsFaults } from './tls-relations.ts';
 
 /** What contradicts below `sip`, and between it and the application's SIP servers. */
 export function sipFaults(settings: Settings): Fault[] {
@@ -92,22 +93,7 @@ function tlsFaults({ transport, tls }: SipListenerConfig, path: KeyPath): Fault[
         remedy: `choose transport: ${transport === 'ws' ? 'wss' : 'tls'}, or leave tls out`,
       },
     ];
-  const faults = repeats(tls.servers.map(({ name }) => name.toLowerCase())).map((at) =>
-    valueFault(
-      [...path, 'tls', 'servers', at, 'name'],
-      `a second certificate is for the server name ${tls.servers[at]!.name}`,
-      'leave one of them out',
-    ),
-  );
-  if (tls.clientCertificates !== 'none' && tls.clientCa === undefined)
-    faults.push(
-      valueFault(
-        [...path, 'tls', 'clientCertificates'],
-        'client certificates cannot be checked without their authority',
-        'add tls.clientCa: path, or set clientCertificates: none',
-      ),
-    );
-  return faults;
+  return serverTlsFaults(tls, [...path, 'tls']);
 }
 
 function proxyFaults({ transport, proxyProtocol }: SipListenerConfig, path: KeyPath): Fault[] {

@@ -284,6 +284,63 @@ const relations: readonly (readonly [string, readonly string[], string, string])
     'http: { contextRoots: [{ path: /b }] }',
   ],
   [
+    'a URL key twice',
+    [udp, demo, 'http: { affinityKeys: [call, user, call] }'],
+    '3:36 the URL parameter call is listed twice',
+    'http: { affinityKeys: [other] }',
+  ],
+  [
+    'a redirect to where it came in',
+    [demo, 'http: { listeners: [{ port: 8090, redirectToHttpsPort: 8090 }] }'],
+    '2:56 port 8090 is this listener itself, which does not speak TLS',
+    'http: { listeners: [{ redirectToHttpsPort: 8443 }] }',
+  ],
+  [
+    'two certificates for one name of HTTPS',
+    [
+      demo,
+      'http: { listeners: [{ tls: { certificate: a, key: b, servers: [{ name: A.example, certificate: a, key: b }, { name: a.example, certificate: a, key: b }] } }] }',
+    ],
+    '2:117 a second certificate is for the server name a.example',
+    'http: { listeners: [{ tls: { servers: [{ name: b.example }] } }] }',
+  ],
+  [
+    'client certificates of HTTPS without their authority',
+    [
+      demo,
+      'http: { listeners: [{ tls: { certificate: a, key: b, clientCertificates: required } }] }',
+    ],
+    '2:74 client certificates cannot be checked without their authority',
+    'http: { listeners: [{ tls: { clientCa: c } }] }',
+  ],
+  [
+    'a cookie whose name promises a host',
+    [udp, demo, 'http: { cookies: { bekey: __Host-BEKEY, secure: true, path: /app } }'],
+    '3:27 browsers refuse a cookie of the name __Host-BEKEY without secure: true, path: / and no domain',
+    'http: { cookies: { path: / } }',
+  ],
+  [
+    'a cookie whose name promises Secure',
+    [udp, demo, 'http: { cookies: { beroute: __secure-R } }'],
+    '3:29 browsers refuse a cookie of the name __secure-R without secure: true',
+    'http: { cookies: { secure: true, domain: a.example, path: /app } }',
+  ],
+  [
+    'a peer that stands in for itself',
+    [demo, 'http: { listeners: [{}], unavailableHost: { host: "127.0.0.1:8080" } }'],
+    '2:51 127.0.0.1:8080 is this peer itself, which has no instance then',
+    'http: { unavailableHost: { host: "127.0.0.1:8081" } }',
+  ],
+  [
+    'a first pause above the longest',
+    [
+      'http: { listeners: [{}] }',
+      'application: { kind: upstream, http: { host: 127.0.0.1, port: 8081, ejection: { baseMs: 60000 } } }',
+    ],
+    '2:89 the first pause of 60000 ms is longer than the longest one of 30000 ms',
+    'application: { http: { ejection: { maxMs: 60000 } } }',
+  ],
+  [
     'SameSite=None without Secure',
     [udp, demo, 'http: { cookies: { sameSite: None } }'],
     '3:30 browsers refuse cookies with SameSite=None that are not Secure',
@@ -393,6 +450,15 @@ describe('keys that do not go together are refused at their place:', () => {
   it('UDP and TCP may share a port', () => {
     const text = 'sip: { listeners: [{ transport: udp }, { transport: tcp }] }';
     assert.deepEqual(problemsOf(text, demo), []);
+  });
+
+  it('a redirect to HTTPS is for a listener without tls', () => {
+    const listener = (tls: string): string =>
+      `http: { listeners: [{ redirectToHttpsPort: 443${tls} }] }`;
+    assert.deepEqual(problemsOf(demo, listener(', tls: { certificate: a, key: b }')), [
+      '2:23 a listener with tls is HTTPS already: whom it redirects would come back to it',
+    ]);
+    assert.deepEqual(problemsOf(demo, listener('')), []);
   });
 
   it('the longest addresses and jvmRoute that are accepted fit the metadata of gossip', () => {
