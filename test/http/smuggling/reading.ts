@@ -14,6 +14,12 @@ export interface Reading {
   isClosed: boolean;
   /** Something has begun and is not complete. */
   isInside: boolean;
+  /** The last request asks for an upgrade: what follows is not read as HTTP before it is answered. */
+  isUpgrade: boolean;
+}
+
+function mayGoOn({ fault, isClosed, isUpgrade }: Reading): boolean {
+  return fault === undefined && !isClosed && !isUpgrade;
 }
 
 /** Reads the pieces as one connection, as a listener does. */
@@ -24,6 +30,7 @@ export function readRequests(pieces: readonly Buffer[]): Reading {
     fault: undefined,
     isClosed: false,
     isInside: false,
+    isUpgrade: false,
   };
   const parser = createRequestHeadParser();
   let body: BodyReader | undefined;
@@ -53,13 +60,15 @@ export function readRequests(pieces: readonly Buffer[]): Reading {
     text = '';
     isPersistent = head.isPersistent;
     reading.hosts.push(head.host);
+    reading.isUpgrade = head.framing.kind === 'tunnel';
+    if (reading.isUpgrade) return bytes.length;
     body = createBodyReader(head.framing);
     if (body === undefined) complete();
     return progress.next;
   };
   for (const bytes of pieces) {
     let at = 0;
-    while (at < bytes.length && reading.fault === undefined && !reading.isClosed) {
+    while (at < bytes.length && mayGoOn(reading)) {
       const reader: BodyReader | undefined = body;
       at = reader === undefined ? takeHead(bytes, at) : reader.feed(bytes, at, sink);
       reading.fault ??= reader?.fault;
