@@ -1,13 +1,22 @@
 import type { Logger } from 'pino';
-import { formatHostPort } from './config/address.ts';
+import { formatHostPort, parseHostPort } from './config/address.ts';
+import { upstreamHttp } from './config/http-schema.ts';
 import type { Config } from './config/index.ts';
 import type { Application } from './io/application/application.ts';
 import { UpstreamHttp } from './io/application/upstream-http.ts';
 import { SourcePlaces } from './io/accept/index.ts';
-import { HttpListener, randomTraceIds, type ServeHttp } from './io/http/index.ts';
+import {
+  HttpListener,
+  LimitedLog,
+  randomTraceIds,
+  type ServeElsewhere,
+  type ServeHttp,
+} from './io/http/index.ts';
 import type { Links } from './io/link/index.ts';
 import type { Counters } from './pipeline/counters.ts';
+import type { Envelope } from './pipeline/envelope.ts';
 import { HttpJourney } from './pipeline/http-journey.ts';
+import { RetryBudget } from './pipeline/http-retry.ts';
 import { httpRoutingOf } from './pipeline/http-routing.ts';
 import type { KeyDeriver } from './pipeline/key.ts';
 import { NetworkSet } from './pipeline/network.ts';
@@ -27,16 +36,30 @@ export interface HttpSideParts {
   readonly numberKnown: (number: string) => Promise<void>;
 }
 
+/** Of requests for a server that is no instance: it is told nothing of the cluster. */
+const nobodys: Envelope = {
+  keyDigest: '',
+  instance: '',
+  reason: 'round-robin',
+  ringVersion: '',
+  ingressPeer: '',
+  hop: 0,
+  transaction: '',
+};
+
 /** The HTTP side of a peer, put together: listeners, journey, the application's connections. */
 export class HttpSide {
   /** Connections to an upstream application. */
   readonly upstream: UpstreamHttp | undefined;
+  /** Connections to the server that stands in when no instance is left. */
+  readonly #elsewhere: UpstreamHttp | undefined;
   readonly #parts: HttpSideParts;
   readonly #listeners: readonly HttpListener[];
 
   constructor(parts: HttpSideParts) {
     this.#parts = parts;
     this.upstream = this.#createUpstream();
+    this.#elsewhere = this.#createElsewhere();
     this.#listeners = this.#createListeners();
   }
 
@@ -60,6 +83,7 @@ export class HttpSide {
   /** Closes the listeners when running exchanges have ended, or had their time. */
   async stop(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.stop()));
+    await this.#elsewhere?.stop();
   }
 
   readonly #serve: ServeHttp = (instance, request, envelope, response) => {
@@ -73,6 +97,7 @@ export class HttpSide {
     const { config, counters, log, numberKnown } = this.#parts;
     const { listeners, connections, timeouts, trustedProxies } = config.http;
     const journey = this.#createJourney();
+    const retries = new RetryBudget(config.http.retries.budgetPercent);
     // A proxy carries the connections of many clients.
     const sources = new SourcePlaces(connections.perSourceMax, new NetworkSet(trustedProxies));
     return listeners.map(
@@ -86,6 +111,8 @@ export class HttpSide {
             : { redirectToHttpsPort: listen.redirectToHttpsPort }),
           journey,
           serve: this.#serve,
+          ...this.#serveElsewhere(),
+          retries,
           whenNumberKnown: numberKnown,
           counters,
           log,
@@ -115,6 +142,28 @@ export class HttpSide {
     const { config, counters, log } = this.#parts;
     const { application } = config;
     if (application.kind !== 'upstream' || application.http === undefined) return undefined;
-    return new UpstreamHttp({ config: application.http, counters, log });
+    return new UpstreamHttp({ config: application.http, counters, log: limitedLog(log) });
   }
+
+  #createElsewhere(): UpstreamHttp | undefined {
+    const { config, counters, log } = this.#parts;
+    const { unavailableHost } = config.http;
+    if (unavailableHost?.mode !== 'proxy') return undefined;
+    const { host, port } = parseHostPort(unavailableHost.host)!;
+    return new UpstreamHttp({
+      config: upstreamHttp.parse({ host, port, ejection: { failures: 0 } }),
+      counters,
+      log: limitedLog(log),
+    });
+  }
+
+  #serveElsewhere(): { serveElsewhere?: ServeElsewhere } {
+    const server = this.#elsewhere;
+    if (server === undefined) return {};
+    return { serveElsewhere: (request, response) => server.serve(request, nobodys, response) };
+  }
+}
+
+function limitedLog(log: Logger): LimitedLog {
+  return new LimitedLog(log, () => performance.now());
 }

@@ -142,6 +142,7 @@ export class HttpJourney {
       ingressPeer: route.view.self,
       hop: 0,
       transaction: '',
+      isLastOffer: this.#parts.routing.unavailableHost === undefined && isLast(route, instance),
     };
   }
 
@@ -198,6 +199,11 @@ export class HttpJourney {
     counters.count('http_elsewhere', 'sent');
     return { kind: 'elsewhere', host, head: head() };
   }
+}
+
+/** Nobody is left to be asked behind this one. */
+function isLast({ candidates }: HttpRoute, instance: string): boolean {
+  return candidates[candidates.length - 1] === instance;
 }
 
 /** Whether new stamps are due though the response makes no session. @param instance who answered */

@@ -119,15 +119,19 @@ describe('which instance an initial HTTP request goes to', () => {
     assert.equal(decided.reason, 'rule');
     assert.equal(decided.keyDigest, digestOf('42'));
     assert.deepEqual(decided.candidates, three.ring.successors(digestOf('42'), 3));
-    assert.deepEqual(journey.envelope(decided, 'p2'), {
+    const [first, second, last] = decided.candidates;
+    assert.deepEqual(journey.envelope(decided, first!), {
       keyDigest: digestOf('42'),
-      instance: 'p2',
+      instance: first,
       reason: 'rule',
       ringVersion: three.ring.version,
       ingressPeer: 'p1',
       hop: 0,
       transaction: '',
+      isLastOffer: false,
     });
+    assert.equal(journey.envelope(decided, second!).isLastOffer, false);
+    assert.equal(journey.envelope(decided, last!).isLastOffer, true);
   });
 
   it('without a key from the rules, remote host and port decide', () => {

@@ -381,6 +381,7 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
 
 /** Headers that tell the application why it got the request; outsiders cannot write them. */
 function marksOf({ instance, keyDigest }: Envelope): string {
+  if (instance === '') return '';
   const route = `proxy-beroute: ${instance}\r\n`;
   return keyDigest === '' ? route : `${route}proxy-bekey: ${keyDigest}\r\n`;
 }

@@ -104,6 +104,7 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
 
   /** Called with each sweep: acts when a time is over. */
   sweep(): void {
+    this.#exchange?.sweep();
     if (this.#isLingering || this.#isTunnel) this.#clock.set(this.#activity());
     const expired = this.#clock.expired(this.#socket.writableLength);
     if (expired === undefined) return;

@@ -9,10 +9,11 @@ import {
   type ResponseHead,
   type ResponseReceiver,
 } from '../../http/index.ts';
-import type { HttpRoute } from '../../pipeline/http-journey.ts';
+import type { HttpDecision, HttpElsewhere, HttpRoute } from '../../pipeline/http-journey.ts';
 import type { HttpRemote } from '../../pipeline/http-forward.ts';
+import { mayRetry } from '../../pipeline/http-retry.ts';
 import type { ClientWriter } from './client-writer.ts';
-import { errorResponse } from './error-response.ts';
+import { errorResponse, type OwnResponse, redirectResponse } from './error-response.ts';
 import type { ListenerContext } from './listener-context.ts';
 import { ReplayBody } from './replay-body.ts';
 
@@ -55,8 +56,18 @@ export class ClientExchange implements ResponseReceiver {
   #instance = '';
   #serving: RequestReceiver | undefined;
   #isOffering = false;
-  #wasRefused = false;
+  /** How the offer under way, or the last one, ended; the request may go on. */
+  #failure: ResetCode | undefined;
+  /** Answered when nobody is left. */
+  #unservedStatus = 503;
+  /** All offers so far were refused, or could not be made: nothing of the request was processed. */
+  #isUntouched = true;
+  /** Some head has been passed on, if only 100: nobody else may answer any more. */
+  #hasAnswer = false;
+  /** No instance is left: another server has the request. */
+  #isElsewhere = false;
   #isOver = false;
+  #deadlineMs: number;
   #isTunnel = false;
   #hasResponseEnded = false;
   #pendingRounds = 0;
@@ -65,6 +76,9 @@ export class ClientExchange implements ResponseReceiver {
     this.#request = request;
     this.#host = host;
     this.#writer = writer;
+    const { nowMs, timeouts, retries } = host.context;
+    this.#deadlineMs = timeouts.requestMs === 0 ? Infinity : nowMs + timeouts.requestMs;
+    retries.countRequest(nowMs);
   }
 
   /** The response has begun. */
@@ -75,11 +89,21 @@ export class ClientExchange implements ResponseReceiver {
   /** Decides and offers the request. */
   start(): void {
     if (this.#isOver) return;
-    const decision = this.#host.context.journey.decide(this.#request, this.#host.remote);
+    this.#follow(this.#host.context.journey.decide(this.#request, this.#host.remote));
+  }
+
+  /** Called with each sweep: ends the exchange when it has lasted too long. */
+  sweep(): void {
+    if (this.#isOver || this.#host.context.nowMs < this.#deadlineMs) return;
+    this.#host.context.counters.count('http_timeouts', 'request');
+    this.fail(504, 'timeout');
+  }
+
+  #follow(decision: HttpDecision): void {
     switch (decision.kind) {
       case 'route':
         this.#route = decision;
-        this.#offer(503);
+        this.#offer();
         return;
       case 'pending':
         this.#startLater(decision.number);
@@ -87,8 +111,17 @@ export class ClientExchange implements ResponseReceiver {
       case 'unavailable':
         this.fail(503);
         return;
+      case 'redirect':
+        this.#answer(redirectResponse(decision));
+        return;
+      case 'elsewhere':
+        this.#offerElsewhere(decision);
+        return;
       case 'forbidden':
         this.fail(403);
+        return;
+      case 'bad-request':
+        this.fail(400);
         return;
       case 'options':
         this.fail(200);
@@ -145,18 +178,23 @@ export class ClientExchange implements ResponseReceiver {
       if (status >= 500)
         context.log.warn({ status, client: remote.address }, 'HTTP request failed');
     }
-    this.#isOver = true;
     this.#countTunnel('broken');
-    this.#release(code);
-    if (this.#writer.isStarted) {
-      this.#host.broken();
+    if (!this.#writer.isStarted) {
+      this.#answer(errorResponse(status, context.journey.retryAfterSeconds), code);
       return;
     }
-    const { head, body } = errorResponse(status, context.journey.retryAfterSeconds);
+    this.#isOver = true;
+    this.#release(code);
+    this.#host.broken();
+  }
+
+  #answer({ head, body }: OwnResponse, code: ResetCode = 'cancelled'): void {
+    this.#isOver = true;
+    this.#release(code);
     this.#endUnasked();
     this.#decidePersistence();
     if (!this.#body.isComplete) this.#writer.isPersistent = false;
-    this.#writer.head(head, HeaderBlock.empty, context.date);
+    this.#writer.head(head, HeaderBlock.empty, this.#host.context.date);
     this.#writer.data(body);
     this.#host.answered(this.#writer.isPersistent);
   }
@@ -170,6 +208,7 @@ export class ClientExchange implements ResponseReceiver {
       this.fail(502, 'broken');
       return;
     }
+    this.#hasAnswer = true;
     this.#body.forget();
     if (!isTunnel && head.status >= 200) this.#endUnasked();
     try {
@@ -182,6 +221,7 @@ export class ClientExchange implements ResponseReceiver {
     this.#host.progressed();
     if (!isTunnel) return;
     this.#isTunnel = true;
+    this.#deadlineMs = Infinity;
     this.#host.context.counters.count('http_tunnels', 'opened');
     if (this.#serving !== undefined) this.#host.tunnelled();
   }
@@ -212,12 +252,14 @@ export class ClientExchange implements ResponseReceiver {
     if (this.#isOver) return;
     this.#serving = undefined;
     this.#host.context.counters.count('http_resets', code);
-    if (code === 'refused' && !this.#writer.isStarted && this.#body.canReplay) {
-      this.#wasRefused = true;
-      if (!this.#isOffering) this.#offer(502);
+    if (!this.#mayOfferAgain(code)) {
+      this.fail(statusOfReset[code]);
       return;
     }
-    this.fail(statusOfReset[code]);
+    this.#failure = code;
+    this.#unservedStatus = statusOfReset[code];
+    if (code !== 'refused') this.#isUntouched = false;
+    if (!this.#isOffering) this.#offer();
   }
 
   pause(): void {
@@ -245,33 +287,69 @@ export class ClientExchange implements ResponseReceiver {
     void this.#host.context.whenNumberKnown(number).then(again, again);
   }
 
-  /** Goes through the candidates until one takes the request. @param status when none does */
-  #offer(status: number): void {
+  #mayOfferAgain(code: ResetCode): boolean {
+    const route = this.#route;
+    if (route === undefined || this.#isElsewhere) return false;
+    const request = { method: this.#request.method, canReplay: this.#body.canReplay };
+    const retry = mayRetry(request, { code, hasAnswer: this.#hasAnswer });
+    if (retry !== 'budgeted') return retry === 'free';
+    if (this.#candidate >= route.candidates.length) return false;
+    const { retries, nowMs, counters } = this.#host.context;
+    if (retries.take(nowMs)) return true;
+    counters.count('http_retry_budget', 'exhausted');
+    return false;
+  }
+
+  /** Goes through the candidates, each of them once, until one takes the request. */
+  #offer(): void {
     const route = this.#route!;
-    let failure = status;
     this.#isOffering = true;
     while (this.#candidate < route.candidates.length) {
-      if (this.#candidate > 0) this.#host.context.counters.count('http_retries', 'refused');
+      if (this.#candidate > 0) {
+        this.#host.context.counters.count('http_retries', this.#failure ?? 'refused');
+      }
       this.#instance = route.candidates[this.#candidate++]!;
       if (this.#offerTo(route, this.#instance)) {
         this.#isOffering = false;
-        if (this.#serving !== undefined) this.#host.routed();
         return;
       }
-      if (this.#wasRefused) failure = 502;
     }
     this.#isOffering = false;
-    this.fail(failure);
+    this.#withoutInstance(route);
+  }
+
+  #withoutInstance(route: HttpRoute): void {
+    const resort = this.#isUntouched
+      ? this.#host.context.journey.whenAllRefused(this.#request, route)
+      : undefined;
+    if (resort !== undefined) this.#follow(resort);
+    else this.fail(this.#unservedStatus);
   }
 
   /** @returns whether the search is over */
   #offerTo(route: HttpRoute, instance: string): boolean {
     const { context } = this.#host;
-    this.#wasRefused = false;
-    this.#host.holdBody(false);
+    this.#beginOffer();
     const envelope = context.journey.envelope(route, instance);
-    const serving = context.serve(instance, route.head, envelope, this);
-    if (serving === undefined || this.#isRefused()) return false;
+    return this.#hasTaken(context.serve(instance, route.head, envelope, this));
+  }
+
+  /** There is nobody behind: what becomes of it is the answer. */
+  #offerElsewhere({ head }: HttpElsewhere): void {
+    const { serveElsewhere } = this.#host.context;
+    this.#isElsewhere = true;
+    this.#beginOffer();
+    if (!this.#hasTaken(serveElsewhere?.(head, this))) this.fail(503);
+  }
+
+  #beginOffer(): void {
+    this.#failure = undefined;
+    this.#host.holdBody(false);
+  }
+
+  /** @returns false: the next one may be asked */
+  #hasTaken(serving: RequestReceiver | undefined): boolean {
+    if (serving === undefined || this.#hasFailed()) return false;
     if (this.#isOver) {
       if (this.#body.isComplete) this.#body.replayTo(serving);
       else serving.reset('cancelled');
@@ -280,12 +358,19 @@ export class ClientExchange implements ResponseReceiver {
     this.#serving = serving;
     this.#body.replayTo(serving);
     if (this.#isTunnel) this.#host.tunnelled();
-    return !this.#isRefused();
+    if (this.#hasFailed()) return false;
+    this.#admitBody();
+    return true;
+  }
+
+  /** Unless what was there of it has ended the exchange already. */
+  #admitBody(): void {
+    if (this.#serving !== undefined) this.#host.routed();
   }
 
   /** Asked after calls that may have come back with a reset. */
-  #isRefused(): boolean {
-    return this.#wasRefused;
+  #hasFailed(): boolean {
+    return this.#failure !== undefined;
   }
 
   /** A request for a tunnel that gets another answer has no body. */
@@ -314,7 +399,9 @@ export class ClientExchange implements ResponseReceiver {
     }
     const { journey, date } = this.#host.context;
     this.#decidePersistence();
-    const cookies = journey.responseCookies(this.#route!, this.#instance, head);
+    const cookies = this.#isElsewhere
+      ? HeaderBlock.empty
+      : journey.responseCookies(this.#route!, this.#instance, head);
     this.#writer.head(head, cookies, date);
   }
 

@@ -3,6 +3,7 @@ import type { RequestHead, RequestReceiver, ResponseReceiver } from '../../http/
 import type { Counters } from '../../pipeline/counters.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
 import type { HttpJourney } from '../../pipeline/http-journey.ts';
+import type { RetryBudget } from '../../pipeline/http-retry.ts';
 
 /**
  * Hands a request to one instance: its application here, or the link to its peer. Undefined: it
@@ -14,6 +15,9 @@ export type ServeHttp = (
   envelope: Envelope,
   response: ResponseReceiver,
 ) => RequestReceiver | undefined;
+
+/** Hands a request to the server that takes them when no instance is left. */
+export type ServeElsewhere = (request: RequestHead, response: ResponseReceiver) => RequestReceiver;
 
 /** Times of HTTP in milliseconds; see `httpTimeouts` in config/defaults.ts. */
 export type HttpTimeouts = { readonly [Name in keyof typeof httpTimeouts]: number };
@@ -29,6 +33,10 @@ export interface HttpLog {
 export interface ListenerContext {
   readonly journey: HttpJourney;
   readonly serve: ServeHttp;
+  /** Undefined: there is no such server. */
+  readonly serveElsewhere: ServeElsewhere | undefined;
+  /** How many requests may be offered again after they may have been processed. */
+  readonly retries: RetryBudget;
   readonly whenNumberKnown: (number: string) => Promise<void>;
   readonly counters: Counters;
   readonly timeouts: HttpTimeouts;

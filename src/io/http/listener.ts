@@ -5,6 +5,7 @@ import { acceptLimits, httpDefaults, httpLimits, httpTimeouts } from '../../conf
 import type { Counters } from '../../pipeline/counters.ts';
 import type { HttpRemote } from '../../pipeline/http-forward.ts';
 import type { HttpJourney } from '../../pipeline/http-journey.ts';
+import { RetryBudget } from '../../pipeline/http-retry.ts';
 import { NetworkSet, parseAddress } from '../../pipeline/network.ts';
 import {
   Entrance,
@@ -15,7 +16,14 @@ import {
   type EntranceReport,
 } from '../accept/index.ts';
 import { type HttpClient, lose, type OpenClient } from './client.ts';
-import type { HttpLog, HttpTimeouts, ListenerContext, ServeHttp } from './listener-context.ts';
+import { LimitedLog } from './limited-log.ts';
+import type {
+  HttpLog,
+  HttpTimeouts,
+  ListenerContext,
+  ServeElsewhere,
+  ServeHttp,
+} from './listener-context.ts';
 import { openHttp1 } from './open-http1.ts';
 import { openByPreface } from './preface-client.ts';
 
@@ -32,6 +40,10 @@ export interface HttpListenerOptions {
   readonly redirectToHttpsPort?: number;
   readonly journey: HttpJourney;
   readonly serve: ServeHttp;
+  /** Takes what the journey sends elsewhere. Without it that is answered 503. */
+  readonly serveElsewhere?: ServeElsewhere;
+  /** Listeners of one peer share it. Default: of this listener alone, `httpDefaults.retryBudgetPercent`. */
+  readonly retries?: RetryBudget;
   /** Resolves when the ENUM answer for the number is known, or known not to come. */
   readonly whenNumberKnown: (number: string) => Promise<void>;
   readonly counters: Counters;
@@ -234,14 +246,17 @@ export class HttpListener {
 }
 
 function createContext(options: HttpListenerOptions): ListenerContext {
-  const { journey, serve, whenNumberKnown, counters, log, timeouts, streamsMax } = options;
+  const { journey, serve, serveElsewhere, retries, whenNumberKnown, counters } = options;
+  const { timeouts, streamsMax } = options;
   return {
     journey,
     serve,
+    serveElsewhere,
+    retries: retries ?? new RetryBudget(httpDefaults.retryBudgetPercent),
     whenNumberKnown,
     counters,
     timeouts: { ...httpTimeouts, ...timeouts },
-    log,
+    log: new LimitedLog(options.log, () => performance.now()),
     streamsMax: streamsMax ?? httpDefaults.streamsPerConnection,
     nowMs: performance.now(),
     date: new Date().toUTCString(),

@@ -257,6 +257,7 @@ export class BatchDecoder {
     let hop = 0;
     let placement = noPlacement;
     let transaction = '';
+    let isLastOffer = false;
     while (reader.more(end)) {
       const tag = reader.uint32(end);
       if (tag === 0x0a) keyDigest = reader.shortLatin1(end, linkLimits.keyDigestCharactersMax);
@@ -265,12 +266,22 @@ export class BatchDecoder {
       else if (tag === 0x22) placement = this.#placementOf(reader, reader.block(end));
       else if (tag === 0x2a)
         transaction = reader.shortLatin1(end, linkLimits.transactionCharactersMax);
+      else if (tag === 0x30) isLastOffer = reader.uint32(end) !== 0;
       else reader.skip(tag, end);
     }
     const why = reasons[reason - 1];
     if (why === undefined || (hop !== 0 && hop !== 1 && hop !== 2)) return undefined;
     const { instance, ringVersion, ingressPeer } = placement;
-    return { keyDigest, instance, reason: why, ringVersion, ingressPeer, hop, transaction };
+    const envelope = {
+      keyDigest,
+      instance,
+      reason: why,
+      ringVersion,
+      ingressPeer,
+      hop,
+      transaction,
+    };
+    return isLastOffer ? { ...envelope, isLastOffer } : envelope;
   }
 
   /** The placement repeats on a link, so its bytes are compared before they are read. */

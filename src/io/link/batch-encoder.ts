@@ -278,7 +278,8 @@ export class BatchEncoder {
       uintSize(numberOf(reasons, envelope.reason)) +
       uintSize(envelope.hop) +
       nestedSize(this.#placementBytes.length) +
-      bytesSize(envelope.transaction.length)
+      bytesSize(envelope.transaction.length) +
+      uintSize(envelope.isLastOffer === true ? 1 : 0)
     );
   }
 
@@ -289,6 +290,7 @@ export class BatchEncoder {
     this.#out.uint(0x18, envelope.hop);
     this.#out.bytes(0x22, this.#placementBytes);
     this.#out.ascii(0x2a, envelope.transaction);
+    this.#out.uint(0x30, envelope.isLastOffer === true ? 1 : 0);
   }
 
   #assignment(fieldTag: number, assignment: Assignment | undefined, size: number): void {

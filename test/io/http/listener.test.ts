@@ -481,7 +481,7 @@ describe('which instance serves', () => {
           p2: answering(),
         },
       });
-      const text = await exchange(t, rig.port, `GET / HTTP/1.1\r\nHost: a\r\n${close}\r\n`);
+      const text = await exchange(t, rig.port, `POST / HTTP/1.1\r\nHost: a\r\n${close}\r\n`);
       assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `));
       assert.equal(rig.counters.get('http_resets', code), 1);
     });

@@ -74,15 +74,18 @@ const name = fc
   .filter((text) => Buffer.byteLength(text) <= 64);
 const keyDigest = fc.oneof(fc.constant(''), fc.stringMatching(/^[\w-]{22}$/));
 const transaction = fc.stringMatching(/^[in][0-9a-z]{8,31}$/);
-const envelope: fc.Arbitrary<Envelope> = fc.record({
-  keyDigest,
-  instance: fc.oneof(fc.constant('peer-1'), name),
-  reason: fc.constantFrom(...reasons),
-  ringVersion: fc.oneof(fc.constant('a1b2'), name),
-  ingressPeer: fc.oneof(fc.constant('peer-2'), name),
-  hop: fc.constantFrom(0 as const, 1 as const, 2 as const),
-  transaction: fc.oneof(fc.constant(''), transaction),
-});
+const envelope: fc.Arbitrary<Envelope> = fc
+  .record({
+    keyDigest,
+    instance: fc.oneof(fc.constant('peer-1'), name),
+    reason: fc.constantFrom(...reasons),
+    ringVersion: fc.oneof(fc.constant('a1b2'), name),
+    ingressPeer: fc.oneof(fc.constant('peer-2'), name),
+    hop: fc.constantFrom(0 as const, 1 as const, 2 as const),
+    transaction: fc.oneof(fc.constant(''), transaction),
+    isLastOffer: fc.boolean(),
+  })
+  .map(({ isLastOffer, ...given }) => (isLastOffer ? { ...given, isLastOffer } : given));
 const assignment: fc.Arbitrary<Assignment> = fc.record({ instance: name, keyDigest });
 const maybe = fc.option(assignment, { nil: undefined });
 const target: fc.Arbitrary<SipTarget> = fc
@@ -231,6 +234,7 @@ function envelopeMessage(given: Envelope): Message {
     reason: numberOf(reasons, reason),
     hop,
     placement: { instance, ringVersion, ingressPeer },
+    lastOffer: given.isLastOffer === true,
   };
 }
 
