@@ -1,12 +1,12 @@
 import { randomFillSync } from 'node:crypto';
+import { httpLimits } from '../../config/defaults.ts';
 
 /** A trace id of 16 bytes and a span id of 8 (W3C Trace Context level 1, section 3.2.2). */
 const idsBytes = 24;
-const idsInPool = 256;
 
 /** Makes what a new `traceparent` needs: 48 random lower-case hex digits with each call. */
 export function randomTraceIds(): () => string {
-  const pool = Buffer.alloc(idsBytes * idsInPool);
+  const pool = Buffer.alloc(idsBytes * httpLimits.traceIdsDrawn);
   let at = pool.length;
   return () => {
     if (at === pool.length) {
