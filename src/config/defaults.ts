@@ -467,6 +467,8 @@ export const httpLimits = {
   traceIdsDrawn: 256,
   /** Connections to an upstream server. */
   upstreamConnectionsMax: 256,
+  /** Connections that became tunnels, which are no longer among those; above it 503. */
+  upstreamTunnelsMax: 16_384,
   /** Requests that wait for one of them; above it 503. */
   upstreamQueueMax: 1_024,
 } as const;

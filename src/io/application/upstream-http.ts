@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { UpstreamHttpConfig } from '../../config/config.ts';
-import { httpTimeouts } from '../../config/defaults.ts';
+import { httpLimits, httpTimeouts } from '../../config/defaults.ts';
 import type { RequestHead, RequestReceiver, ResponseReceiver } from '../../http/index.ts';
 import type { Counters } from '../../pipeline/counters.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
@@ -16,6 +16,8 @@ export interface UpstreamHttpOptions {
   readonly log: { warn(details: object, message: string): void };
   /** Grain of its times. Default `httpTimeouts.sweepIntervalMs`. */
   readonly sweepIntervalMs?: number;
+  /** Tunnels open at one time. Default `httpLimits.upstreamTunnelsMax`. */
+  readonly tunnelsMax?: number;
 }
 
 /**
@@ -25,6 +27,7 @@ export interface UpstreamHttpOptions {
 export class UpstreamHttp {
   readonly #options: UpstreamHttpOptions;
   readonly #all = new Set<UpstreamHttpConnection>();
+  readonly #tunnelsMax: number;
   /** Connections that left the pool for a tunnel: requests need not wait for their end. */
   readonly #tunnels = new Set<UpstreamHttpConnection>();
   /** Last in, first out: connections that are not needed grow old together. */
@@ -41,6 +44,7 @@ export class UpstreamHttp {
 
   constructor(options: UpstreamHttpOptions) {
     this.#options = options;
+    this.#tunnelsMax = options.tunnelsMax ?? httpLimits.upstreamTunnelsMax;
     this.#queue = new UpstreamQueue(options.config.queueMax);
     this.#ejection = new Ejection(options.config.ejection, tellEjection(options));
     this.#sweeper = setInterval(() => {
@@ -102,16 +106,29 @@ export class UpstreamHttp {
   }
 
   #place(exchange: UpstreamHttpExchange): void {
-    let idle = this.#idle.pop();
-    while (idle?.isUsable === false) idle = this.#idle.pop();
+    const mayOpen = this.#all.size < this.#options.config.connectionsMax;
+    const isTunnel = exchange.asksForTunnel;
+    if (isTunnel && this.#tunnels.size >= this.#tunnelsMax) {
+      this.#count('tunnels-full');
+      exchange.giveUp('limit');
+      return;
+    }
+    // It would cost the pool a kept connection, and that may be stale: a tunnel is asked for once.
+    const idle = isTunnel && mayOpen ? undefined : this.#takeIdle();
     if (idle !== undefined) {
       idle.begin(exchange);
-    } else if (this.#all.size < this.#options.config.connectionsMax) {
+    } else if (mayOpen) {
       this.#open().begin(exchange);
     } else if (!this.#queue.push(exchange, this.#nowMs)) {
       this.#count('queue-full');
       exchange.giveUp('limit');
     }
+  }
+
+  #takeIdle(): UpstreamHttpConnection | undefined {
+    let idle = this.#idle.pop();
+    while (idle?.isUsable === false) idle = this.#idle.pop();
+    return idle;
   }
 
   #open(): UpstreamHttpConnection {

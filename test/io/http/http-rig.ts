@@ -50,6 +50,7 @@ export interface UpstreamOverrides extends Partial<
   readonly timeouts?: Partial<UpstreamHttpConfig['timeouts']>;
   readonly ejection?: Partial<UpstreamHttpConfig['ejection']>;
   readonly sweepIntervalMs?: number;
+  readonly tunnelsMax?: number;
 }
 
 export function upstreamConfig(
@@ -93,6 +94,9 @@ export async function startRig(t: TestContext, options: RigOptions): Promise<Rig
       ...(options.upstream?.sweepIntervalMs === undefined
         ? {}
         : { sweepIntervalMs: options.upstream.sweepIntervalMs }),
+      ...(options.upstream?.tunnelsMax === undefined
+        ? {}
+        : { tunnelsMax: options.upstream.tunnelsMax }),
     });
     upstreams.set(name, upstream);
     serving.set(name, (_, request, envelope, response) =>

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { exchange, RawClient, startRawOrigin, startRig } from '../http/http-rig.ts';
+import {
+  echoAnswer,
+  echoRequest,
+  openEcho,
+  tunnelContract,
+  whenAsked,
+} from '../http/tunnel-contract.ts';
+
+tunnelContract('to an upstream server', async (t, originPort) => {
+  const rig = await startRig(t, { instances: { p1: originPort } });
+  return { ...rig, upstream: rig.upstreams.get('p1')! };
+});
+
+const getOnce = 'GET /plain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+
+/** Serves tunnels that echo, and `ok` to everything else but `/silent`. */
+function startBoth(t: TestContext, accept: () => void = () => undefined): Promise<number> {
+  return startRawOrigin(t, (socket) => {
+    accept();
+    const read = (bytes: Buffer): void => {
+      const text = bytes.toString('latin1');
+      if (/^\S+ \/silent/.test(text)) return;
+      if (/^Upgrade: /m.test(text)) {
+        socket.off('data', read);
+        socket.write(echoAnswer);
+        socket.pipe(socket);
+      } else {
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+      }
+    };
+    socket.on('data', read);
+  });
+}
+
+describe('the pool of an upstream server with tunnels', () => {
+  it('has its connections for requests: a tunnel leaves it', async (t) => {
+    const rig = await startRig(t, {
+      instances: { p1: await startBoth(t) },
+      upstream: { connectionsMax: 1 },
+    });
+    const upstream = rig.upstreams.get('p1')!;
+    const tunnels = [await openEcho(t, rig.port), await openEcho(t, rig.port)];
+    assert.match(await exchange(t, rig.port, getOnce), /ok$/);
+    assert.deepEqual([upstream.tunnels, upstream.connections], [2, 1]);
+    for (const tunnel of tunnels) {
+      tunnel.send('still here');
+      await tunnel.until(/still here/);
+    }
+  });
+
+  it('gives its place to a request that waits', async (t) => {
+    const asked = Promise.withResolvers<() => void>();
+    const origin = await startRawOrigin(t, (socket) => {
+      socket.once('data', (bytes: Buffer) => {
+        if (/^Upgrade: /m.test(bytes.toString('latin1'))) {
+          asked.resolve(() => socket.write(echoAnswer));
+        } else {
+          socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+        }
+      });
+    });
+    const rig = await startRig(t, { instances: { p1: origin }, upstream: { connectionsMax: 1 } });
+    new RawClient(t, rig.port).send(echoRequest);
+    const open = await asked.promise;
+    const plain = exchange(t, rig.port, getOnce);
+    while (rig.upstreams.get('p1')!.waiting === 0) await new Promise(setImmediate);
+    open();
+    assert.match(await plain, /ok$/);
+  });
+
+  it('dials for a tunnel: a kept connection may be stale, and its request goes out once', async (t) => {
+    let accepted = 0;
+    const port = await startBoth(t, () => accepted++);
+    const rig = await startRig(t, { instances: { p1: port } });
+    assert.match(await exchange(t, rig.port, getOnce), /ok$/);
+    await openEcho(t, rig.port);
+    assert.equal(accepted, 2);
+    assert.equal(rig.upstreams.get('p1')!.connections, 1);
+  });
+
+  it('takes a kept one when it may open no more', async (t) => {
+    let accepted = 0;
+    const port = await startBoth(t, () => accepted++);
+    const rig = await startRig(t, { instances: { p1: port }, upstream: { connectionsMax: 1 } });
+    assert.match(await exchange(t, rig.port, getOnce), /ok$/);
+    await openEcho(t, rig.port);
+    assert.equal(accepted, 1);
+  });
+
+  it('carries no more tunnels than allowed: 503', async (t) => {
+    const rig = await startRig(t, {
+      instances: { p1: await startBoth(t) },
+      upstream: { tunnelsMax: 2 },
+    });
+    const first = await openEcho(t, rig.port);
+    await openEcho(t, rig.port);
+    const client = new RawClient(t, rig.port);
+    client.send(`${echoRequest}${getOnce}`);
+    assert.match(await client.end(), /^HTTP\/1\.1 503 [^]*\nHTTP\/1\.1 200 OK[^]*ok$/);
+    assert.equal(rig.counters.get('http_upstream', 'tunnels-full'), 1);
+    first.socket.end();
+    await first.end();
+    const upstream = rig.upstreams.get('p1')!;
+    while (upstream.tunnels > 1) await new Promise(setImmediate);
+    await openEcho(t, rig.port);
+  });
+
+  it('limits the time to the answer, and none behind it', async (t) => {
+    const rig = await startRig(t, {
+      instances: { p1: await startBoth(t) },
+      upstream: { sweepIntervalMs: 5, timeouts: { responseMs: 20, bodyMs: 20, idleMs: 20 } },
+    });
+    const tunnel = await openEcho(t, rig.port);
+    // Opened later, and over when its time is.
+    const late = new RawClient(t, rig.port);
+    late.send(echoRequest.replace('/echo ', '/silent '));
+    assert.match(await late.until(/504 Gateway Timeout\n$/), /^HTTP\/1\.1 504 /);
+    tunnel.send('still here');
+    await tunnel.until(/still here/);
+  });
+
+  it('gives up what is left to write to a server that takes nothing', async (t) => {
+    const origin = await startRawOrigin(t, (socket) => {
+      whenAsked(socket, () => {
+        socket.pause();
+        socket.end(echoAnswer);
+      });
+    });
+    const rig = await startRig(t, {
+      instances: { p1: origin },
+      upstream: { sweepIntervalMs: 5, timeouts: { bodyMs: 20 } },
+    });
+    const upstream = rig.upstreams.get('p1')!;
+    const client = new RawClient(t, rig.port);
+    client.socket.allowHalfOpen = true;
+    client.send(echoRequest);
+    await client.until(/\r\n\r\n$/);
+    // More than the sockets of the system take; the rest waits at the peer.
+    while (upstream.bufferedBytes === 0) {
+      client.socket.write(Buffer.alloc(65_536));
+      await new Promise(setImmediate);
+    }
+    client.socket.end();
+    while (upstream.tunnels > 0) await new Promise(setImmediate);
+    assert.equal(rig.counters.get('http_upstream', 'timeout-body'), 1);
+  });
+
+  it('cuts tunnels when it stops', async (t) => {
+    const rig = await startRig(t, { instances: { p1: await startBoth(t) } });
+    const tunnel = await openEcho(t, rig.port);
+    await rig.upstreams.get('p1')!.stop();
+    await tunnel.end();
+    assert.equal(tunnel.hasError, true);
+  });
+});
