@@ -272,7 +272,7 @@ export class BatchDecoder {
     const why = reasons[reason - 1];
     if (why === undefined || (hop !== 0 && hop !== 1 && hop !== 2)) return undefined;
     const { instance, ringVersion, ingressPeer } = placement;
-    const envelope = {
+    const envelope: Envelope = {
       keyDigest,
       instance,
       reason: why,
@@ -281,7 +281,7 @@ export class BatchDecoder {
       hop,
       transaction,
     };
-    return isLastOffer ? { ...envelope, isLastOffer } : envelope;
+    return marked(envelope, isLastOffer);
   }
 
   /** The placement repeats on a link, so its bytes are compared before they are read. */
@@ -366,4 +366,9 @@ function readBlock(reader: WireReader, end: number): HeaderBlock {
   const block = HeaderBlock.read(reader.latin1(end));
   if (block === undefined) reader.fail();
   return block ?? HeaderBlock.empty;
+}
+
+/** Most envelopes carry no mark: they keep one shape. */
+function marked(envelope: Envelope, isLastOffer: boolean): Envelope {
+  return isLastOffer ? { ...envelope, isLastOffer } : envelope;
 }
