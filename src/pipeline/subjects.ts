@@ -1,6 +1,7 @@
 import type { HttpSubject, SipSubject, UriReader } from '../dcr/index.ts';
 import type { HeaderBlock } from '../http/index.ts';
 import { parseNameAddress, parseUri, type SipMessage } from '../sip/index.ts';
+import { queryReader } from './query.ts';
 
 /** The SIP room's URI parser, as the rules use it for both protocols. */
 export const uriReader: UriReader = { uri: parseUri, nameAddr: parseNameAddress };
@@ -31,13 +32,9 @@ function headerOf(headers: HeaderBlock, name: string): string | undefined {
   return value === undefined ? undefined : Buffer.from(value, 'latin1').toString('utf8');
 }
 
-/** First query parameter of that name, decoded as HTML forms encode it; undefined when absent. */
+/** First query parameter of that name; undefined when absent. */
 function queryParameter(target: string, name: string): string | undefined {
-  const question = target.indexOf('?');
-  if (question < 0) return undefined;
-  const fragment = target.indexOf('#', question);
-  const query = target.slice(question + 1, fragment < 0 ? undefined : fragment);
-  return new URLSearchParams(query).get(name) ?? undefined;
+  return queryReader(target)?.(name);
 }
 
 /** Value of a cookie as it stands, quotes removed; foreign and malformed pairs are passed over. */
