@@ -1,5 +1,29 @@
+import { spawn, type ChildProcess } from 'node:child_process';
 import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { firstLine, stop } from './cluster.ts';
 import { ringOf, startPeerProcess, type PeerProcess } from './peers.ts';
+
+const program = fileURLToPath(new URL('http-application.ts', import.meta.url));
+
+/** An instance of the application of http-application.ts. */
+export interface HttpApplication {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  /** The process. */
+  readonly child: ChildProcess;
+}
+
+/** Starts one as a process of its own; the test's end stops it. */
+export async function startHttpApplication(t: TestContext, name: string): Promise<HttpApplication> {
+  const child = spawn(process.execPath, [program, name], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => stop(child));
+  const line = await firstLine(child);
+  if (line === undefined) throw new Error(`${name} did not start`);
+  const { port } = JSON.parse(line) as { port: number };
+  return { name, host: '127.0.0.1', port, child };
+}
 
 const anyPort = { address: '127.0.0.1', port: 0 };
 
