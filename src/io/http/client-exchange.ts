@@ -293,6 +293,8 @@ export class ClientExchange implements ResponseReceiver {
     const request = { method: this.#request.method, canReplay: this.#body.canReplay };
     const retry = mayRetry(request, { code, hasAnswer: this.#hasAnswer });
     if (retry !== 'budgeted') return retry === 'free';
+    // What began with a tunnel was never meant to be idempotent.
+    if (this.#request.framing.kind === 'tunnel') return false;
     if (this.#candidate >= route.candidates.length) return false;
     const { retries, nowMs, counters } = this.#host.context;
     if (retries.take(nowMs)) return true;
