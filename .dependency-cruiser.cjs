@@ -71,6 +71,8 @@ module.exports = {
           `^src/io/${room}/`,
           '^src/pipeline/',
           '^src/config/',
+          // What all of them share: the end of a turn of the event loop.
+          '^src/io/turn\\.ts$',
           ...adapts[room].map((name) => `^src/${name}/`),
         ],
       },

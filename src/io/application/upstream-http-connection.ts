@@ -25,6 +25,7 @@ import {
   tunnelProtocol,
 } from '../../http/index.ts';
 import type { Envelope } from '../../pipeline/envelope.ts';
+import { atTurnEnd } from '../turn.ts';
 import type { ExchangeCarrier, UpstreamHttpExchange } from './upstream-http-exchange.ts';
 
 /** The pool that a connection belongs to. */
@@ -71,7 +72,7 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
     this.#pool = pool;
     this.#output = new GatheredOutput((bytes) => {
       this.#write(bytes);
-    }, queueMicrotask);
+    }, atTurnEnd);
     this.#wait('connect');
     socket.on('connect', () => {
       this.#connected();

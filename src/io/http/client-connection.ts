@@ -14,6 +14,7 @@ import {
   tunnelBody,
 } from '../../http/index.ts';
 import type { HttpRemote } from '../../pipeline/http-forward.ts';
+import { atTurnEnd } from '../turn.ts';
 import type { HttpClient } from './client.ts';
 import { ClientExchange, type ExchangeHost } from './client-exchange.ts';
 import { type Activity, ConnectionClock } from './connection-clock.ts';
@@ -57,7 +58,7 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
     this.#clock = new ConnectionClock(context);
     this.output = new GatheredOutput((bytes) => {
       this.#write(bytes);
-    }, queueMicrotask);
+    }, atTurnEnd);
     this.#clock.set('idle');
   }
 
@@ -193,7 +194,6 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
   }
 
   answered(isPersistent: boolean): void {
-    this.output.flush();
     this.#exchange = undefined;
     this.#isBodyHeld = false;
     if (!isPersistent || this.context.isStopping) {
