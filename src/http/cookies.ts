@@ -1,12 +1,16 @@
-import type { HeaderBlock } from './header-block.ts';
-
 /**
  * Values of the cookies of one name, in order, at most `limit`. Tolerant: what is not a pair is
- * passed over, blanks and a pair of double quotes around a value are removed. Headers stay as they are.
+ * passed over, blanks and a pair of double quotes around a value are removed.
+ *
+ * @param lines values of Cookie headers
  */
-export function cookieValues(headers: HeaderBlock, name: string, limit: number): string[] {
+export function cookieValues(
+  lines: readonly string[],
+  name: string,
+  limit: number,
+): readonly string[] {
   const values: string[] = [];
-  for (const line of headers.all('cookie')) addValues(line, name, limit, values);
+  for (const line of lines) addValues(line, name, limit, values);
   return values;
 }
 

@@ -54,6 +54,13 @@ export interface HttpChoice {
   readonly isRestamped: boolean;
 }
 
+/** What a client's cookies hold of a session. */
+export interface BroughtCookies {
+  /** Values of Cookie headers. */
+  readonly cookies: readonly string[];
+  readonly held: HeldStamps;
+}
+
 /** The key waits for an ENUM answer. */
 export interface PendingChoice {
   readonly kind: 'pending';
@@ -92,7 +99,7 @@ export class HttpChooser {
   choose(
     request: ReceivedRequest,
     remote: HttpRemote,
-    held: HeldStamps,
+    { cookies, held }: BroughtCookies,
     view: ClusterView,
   ): HttpChoice | PendingChoice {
     const { beroute, bekey } = held;
@@ -100,7 +107,7 @@ export class HttpChooser {
     if (beroute !== undefined && servesItsSessions(view, beroute)) {
       return this.#sticky('stamp', view, beroute, bekey ?? '', false);
     }
-    const ids = this.#sessionIds.of(request.target, request.headers);
+    const ids = this.#sessionIds.of(request.target, cookies);
     const addressed = ids.length === 0 ? undefined : firstUsable(ids, view);
     const affinityKey = affinityKeyOf(request.target, this.#routing.affinityKeys);
     if (addressed !== undefined) {

@@ -108,9 +108,10 @@ export class HttpJourney {
     }
     if (endsHere(request)) return { kind: 'options' };
     const view = this.#parts.view();
-    const held = this.#cookies.read(request.headers);
+    const cookies = request.headers.all('cookie');
+    const held = this.#cookies.read(cookies);
     if (held.isForged && routing.onInvalidStamp === 'reject') return { kind: 'forbidden' };
-    const choice = this.#chooser.choose(request, remote, held, view);
+    const choice = this.#chooser.choose(request, remote, { cookies, held }, view);
     if ('kind' in choice) return choice;
     const { basis, candidates, keyDigest, isRestamped } = choice;
     if (candidates.length === 0) return this.#withoutInstance(request, remote);

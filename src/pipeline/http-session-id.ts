@@ -1,5 +1,5 @@
 import { httpLimits } from '../config/defaults.ts';
-import { type HeaderBlock, parseSetCookie } from '../http/index.ts';
+import { parseSetCookie } from '../http/index.ts';
 import type { Counters } from './counters.ts';
 
 /** A servlet container's session id, as a client brought it. Unsigned: any client can make one up. */
@@ -25,11 +25,17 @@ export class SessionIds {
     this.#counters = counters;
   }
 
-  /** At most `httpLimits.sessionIdsMax`; further and too long ones are counted and overlooked. */
-  of(target: string, headers: HeaderBlock): readonly SessionId[] {
-    const texts: string[] = [];
-    for (const line of headers.all('cookie')) addOfCookies(line, texts);
+  /**
+   * At most `httpLimits.sessionIdsMax`; further and too long ones are counted and overlooked.
+   *
+   * @param target origin-form
+   * @param cookies values of Cookie headers
+   */
+  of(target: string, cookies: readonly string[]): readonly SessionId[] {
     const first = target.indexOf(name);
+    if (first < 0 && cookies.length === 0) return none;
+    const texts: string[] = [];
+    for (const line of cookies) addOfCookies(line, texts);
     if (first >= 0) addOfTarget(target, first, texts);
     return texts.length === 0 ? none : this.#parsed(texts);
   }

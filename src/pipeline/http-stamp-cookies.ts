@@ -36,6 +36,8 @@ export interface HeldStamps {
   readonly isForged: boolean;
 }
 
+const noStamps: HeldStamps = { bekey: undefined, beroute: undefined, isForged: false };
+
 /** Reads and writes the two stamps of an HTTP session: `<value>.<keyId>.<mac>` each. */
 export class StampCookies {
   readonly #names: StampCookieNames;
@@ -48,10 +50,15 @@ export class StampCookies {
     this.#counters = counters;
   }
 
-  /** The first valid one of each name counts; invalid ones are counted and otherwise overlooked. */
-  read(headers: HeaderBlock): HeldStamps {
-    const bekey = this.#first(headers, 'bekey', this.#names.bekeyCookie);
-    const beroute = this.#first(headers, 'beroute', this.#names.berouteCookie);
+  /**
+   * The first valid one of each name counts; invalid ones are counted and otherwise overlooked.
+   *
+   * @param cookies values of Cookie headers
+   */
+  read(cookies: readonly string[]): HeldStamps {
+    if (cookies.length === 0) return noStamps;
+    const bekey = this.#first(cookies, 'bekey', this.#names.bekeyCookie);
+    const beroute = this.#first(cookies, 'beroute', this.#names.berouteCookie);
     return {
       bekey: bekey.value,
       beroute: beroute.value,
@@ -68,12 +75,12 @@ export class StampCookies {
   }
 
   #first(
-    headers: HeaderBlock,
+    cookies: readonly string[],
     kind: 'bekey' | 'beroute',
     name: string,
   ): { value: string | undefined; isForged: boolean } {
     let isForged = false;
-    for (const text of cookieValues(headers, name, httpLimits.stampCookiesMax)) {
+    for (const text of cookieValues(cookies, name, httpLimits.stampCookiesMax)) {
       const value = this.#verified(kind, text);
       if (value !== undefined) return { value, isForged };
       this.#counters.count('stamps_invalid', kind);

@@ -167,7 +167,7 @@ describe('cookies', () => {
           received([
             ['X', 'SID=9'],
             ['cookie', line],
-          ]),
+          ]).all('cookie'),
           'SID',
           4,
         ),

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { httpLimits } from '../../src/config/defaults.ts';
-import { HeaderBlock } from '../../src/http/index.ts';
 import { Counters } from '../../src/pipeline/counters.ts';
 import {
   parseSessionId,
@@ -18,11 +17,7 @@ function found(
   ...cookies: string[]
 ): { ids: readonly SessionId[]; overlooked: number } {
   const counters = new Counters();
-  const headers = HeaderBlock.of([
-    ['Host', 'a'],
-    ...cookies.map((line) => ['Cookie', line] as const),
-  ]);
-  const ids = new SessionIds(counters).of(target, headers);
+  const ids = new SessionIds(counters).of(target, cookies);
   return { ids, overlooked: counters.get('http_overlooked', 'session-id') };
 }
 

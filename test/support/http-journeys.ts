@@ -16,10 +16,9 @@ import {
 } from '../../src/pipeline/http-journey.ts';
 import { defaultHttpRouting, type HttpRouting } from '../../src/pipeline/http-routing.ts';
 import { KeyDeriver } from '../../src/pipeline/key.ts';
-import { Stamper } from '../../src/pipeline/stamp.ts';
-import type { ClusterView, InstanceStatus } from '../../src/pipeline/view.ts';
+import { Stamper, type StampKey } from '../../src/pipeline/stamp.ts';
+import { jvmRoutesOf, type ClusterView, type InstanceStatus } from '../../src/pipeline/view.ts';
 import { instanceOf, clusterView } from './pipeline-parts.ts';
-import { jvmRoutesOf } from '../../src/pipeline/view.ts';
 
 /** A client of no special trust, in clear text. */
 export const httpClient: HttpRemote = {
@@ -67,7 +66,7 @@ export interface JourneySetting {
 }
 
 /** The stamps that all these peers sign with. */
-export const stampKeys = [{ id: 'a', secret: Buffer.alloc(32, 1) }];
+export const stampKeys: readonly StampKey[] = [{ id: 'a', secret: Buffer.alloc(32, 1) }];
 
 export interface JourneyRig {
   readonly journey: HttpJourney;
@@ -119,7 +118,7 @@ export function stampsOf(
   journey: HttpJourney,
   route: HttpRoute,
   instance: string,
-  head = httpResponse(),
+  head: ResponseHead = httpResponse(),
 ): string[] {
   const set = journey.responseCookies(route, instance, head).all('set-cookie');
   return set.map((value) => value.split('.')[0]!);
