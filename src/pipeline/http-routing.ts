@@ -1,7 +1,10 @@
-import type { HttpConfig } from '../config/config.ts';
 import { httpDefaults, httpSessionCookies, httpStickiness } from '../config/defaults.ts';
 import type { ContextRoot } from './http-context-root.ts';
-import { cookieAttributes, type StampCookieNames } from './http-stamp-cookies.ts';
+import {
+  type CookieAttributes,
+  cookieAttributes,
+  type StampCookieNames,
+} from './http-stamp-cookies.ts';
 
 /** Where requests go when no instance is left. */
 export interface UnavailableHost {
@@ -40,9 +43,23 @@ export const defaultHttpRouting: HttpRouting = {
   onInvalidStamp: 'ignore',
 };
 
+/** What of the configuration's `http` routing is made of. */
+export interface HttpRoutingSettings {
+  readonly contextRoots: readonly ContextRoot[];
+  readonly affinityKeys: readonly string[];
+  readonly cookies: CookieAttributes & {
+    readonly bekey: string;
+    readonly beroute: string;
+    readonly issue: HttpRouting['stampMode'];
+    readonly sessionCookies: readonly string[];
+  };
+  readonly retries: { readonly attemptsMax: number };
+  readonly unavailableHost?: UnavailableHost;
+}
+
 /** As the configuration says. @param onInvalidStamp of `stamps` */
 export function httpRoutingOf(
-  http: HttpConfig,
+  http: HttpRoutingSettings,
   onInvalidStamp: HttpRouting['onInvalidStamp'],
 ): HttpRouting {
   const { cookies, contextRoots, affinityKeys, retries, unavailableHost } = http;

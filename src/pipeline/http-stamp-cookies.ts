@@ -11,15 +11,18 @@ export interface StampCookieNames {
   readonly cookieAttributes: string;
 }
 
-/** The attributes of RFC 6265 section 4.1.2 that both stamp cookies get; always HttpOnly. */
-export function cookieAttributes(options: {
+/** The attributes of RFC 6265 section 4.1.2 that both stamp cookies get. */
+export interface CookieAttributes {
   readonly path: string;
   readonly domain?: string;
   /** Left out: the cookies end with the browser. */
   readonly maxAgeSeconds?: number;
   readonly secure: boolean;
   readonly sameSite: 'Lax' | 'Strict' | 'None';
-}): string {
+}
+
+/** The same as they are written; always HttpOnly. */
+export function cookieAttributes(options: CookieAttributes): string {
   const domain = options.domain === undefined ? '' : `; Domain=${options.domain}`;
   const maxAge = options.maxAgeSeconds === undefined ? '' : `; Max-Age=${options.maxAgeSeconds}`;
   const secure = options.secure ? '; Secure' : '';
