@@ -443,6 +443,8 @@ export const httpLimits = {
   replayPiecesMax: 1_024,
   /** Body bytes read and dropped behind an early answer; above it the connection is closed. */
   drainedBytesMax: 262_144,
+  /** Least rate of a request body behind its first `bodyMs`, unless it is held back here; below it 408. */
+  bodyBytesPerSecondMin: 100,
   /** Small writes of one turn of the event loop are joined up to this. */
   gatheredBytesMax: 16_384,
   /** How often a key may wait for a number's ENUM answer before 503. */
@@ -505,8 +507,8 @@ export const http2Limits = {
   /** SETTINGS frames, likewise. */
   settingsBurst: 100,
   settingsPerSecond: 10,
-  /** Sweeps between the first GOAWAY of a drain and the one that says which streams are served. */
-  goawaySweeps: 2,
+  /** A draining connection ends when no request runs; one that always has some ends after this. */
+  drainMs: 5_000,
 } as const;
 
 /** Times of HTTP, all served by one coarse sweep. */

@@ -74,7 +74,7 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
     this.#waiting =
       this.#waiting === undefined ? this.#advance(bytes) : Buffer.concat([this.#waiting, bytes]);
     this.#adjustFlow();
-    this.progressed(true);
+    this.progressed(true, bytes.length);
   }
 
   /** The client ended its direction: it is taken as gone unless that is one direction of a tunnel. */
@@ -177,8 +177,8 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
     else this.#continue();
   }
 
-  progressed(isNew = false): void {
-    this.#clock.set(this.#activity(), isNew || this.#isTunnel);
+  progressed(isNew = false, newBytes = 0): void {
+    this.#clock.set(this.#activity(), isNew || this.#isTunnel, newBytes);
   }
 
   tunnelled(): void {

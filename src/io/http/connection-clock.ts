@@ -1,3 +1,4 @@
+import { httpLimits } from '../../config/defaults.ts';
 import type { ListenerContext } from './listener-context.ts';
 
 /** What a connection waits for; each has its time-out. */
@@ -19,13 +20,22 @@ export class ConnectionClock {
 
   /**
    * Says what the connection waits for now; undefined: nothing that has a limit. The time of the
-   * same activity runs on, except that pieces of a body or a tunnel (`isNew`) start it again.
+   * same activity runs on, except that what comes through a body or a tunnel (`isNew`) adds to it.
+   *
+   * @param newBytes how much of a body came: it earns time at the least rate, and never more than that
+   *   of a whole pause, so that a body that drips ends too
    */
-  set(activity: Activity | undefined, isNew = false): void {
-    const mayStartAgain = isNew && (activity === 'body' || activity === 'tunnel');
-    if (activity === this.#activity && !mayStartAgain) return;
-    this.#activity = activity;
-    if (activity !== undefined) this.#start(activity);
+  set(activity: Activity | undefined, isNew = false, newBytes = Infinity): void {
+    if (activity !== this.#activity) {
+      this.#activity = activity;
+      if (activity !== undefined) this.#start(activity);
+    } else if (isNew && activity === 'body') {
+      const earnedMs = (newBytes * 1_000) / httpLimits.bodyBytesPerSecondMin;
+      const latestMs = this.#context.nowMs + this.#timeoutMs(activity);
+      this.#deadlineMs = Math.min(latestMs, this.#deadlineMs + earnedMs);
+    } else if (isNew && activity === 'tunnel') {
+      this.#start(activity);
+    }
   }
 
   /** @param writableBytes bytes not yet taken by the client: while they change, it does read */
