@@ -11,7 +11,8 @@ const dash = 0x2d;
 /**
  * Headers that belong to a trace (W3C Trace Context level 1, section 3.2). One valid `traceparent` passes
  * unchanged with its `tracestate`. In place of none, several or an invalid one a new trace begins, and
- * `tracestate` goes: it is of another trace. The new one says "not sampled", for nothing records it here.
+ * `tracestate` goes: it is of another trace. The new one says "sampled": applications whose sampler follows
+ * their caller, as most do by default, record what they would record without a caller.
  */
 export function tracedHeaders(headers: HeaderBlock, newIds: TraceIdSource): HeaderBlock {
   const { text } = headers;
@@ -39,7 +40,7 @@ export function tracedHeaders(headers: HeaderBlock, newIds: TraceIdSource): Head
 
 /** The value that names a new trace. @param ids 48 lower-case hex digits */
 export function traceparentOf(ids: string): string {
-  return `00-${notZero(ids.slice(0, 32))}-${notZero(ids.slice(32, 48))}-00`;
+  return `00-${notZero(ids.slice(0, 32))}-${notZero(ids.slice(32, 48))}-01`;
 }
 
 /** All zeros are invalid; a chance of one in 2^64 is still one. */
