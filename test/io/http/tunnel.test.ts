@@ -231,6 +231,25 @@ describe('a tunnel of a client', () => {
     assert.equal(rig.counters.get('http_tunnels', 'closed'), 1);
   });
 
+  it('ends for the instance behind bytes that waited', async (t) => {
+    const instance = new Instance();
+    const rig = await startRig(t, { instances: { p1: instance.serve } });
+    const client = new RawClient(t, rig.port);
+    client.send(`${echoRequest}behind the head`);
+    await instance.asked();
+    const [[response], [body]] = [instance.responses, instance.bodies];
+    response!.pause();
+    response!.head(switching);
+    await client.until(/\r\n\r\n$/);
+    client.socket.end();
+    await once(client.socket, 'finish');
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    assert.equal(body!.trailers, undefined);
+    response!.resume();
+    await body!.until(({ trailers }) => trailers !== undefined);
+    assert.equal(body!.text, 'behind the head');
+  });
+
   it('holds its client back while the instance takes nothing', async (t) => {
     const instance = new Instance();
     const rig = await startRig(t, { instances: { p1: instance.serve } });
@@ -302,10 +321,17 @@ describe('a tunnel of a client', () => {
     busy.socket.on('data', () => busy.socket.write('again'));
     busy.send('again');
     const quiet = new RawClient(t, rig.port);
-    quiet.send(echoRequest.replace('/echo', '/quiet'));
-    await instance.asked();
-    instance.responses[0]!.head(switching);
-    await quiet.end();
+    const listening = new RawClient(t, rig.port);
+    for (const client of [quiet, listening]) {
+      client.send(echoRequest.replace('/echo', '/quiet'));
+      await instance.asked(client === quiet ? 1 : 2);
+    }
+    for (const response of instance.responses) response.head(switching);
+    while (!quiet.isClosed) {
+      instance.responses[1]!.data(Buffer.from('.'));
+      await new Promise(setImmediate);
+    }
+    assert.equal(listening.isClosed, false);
     assert.equal(quiet.hasError, true);
     assert.equal(instance.bodies[0]!.code, 'timeout');
     assert.equal(rig.counters.get('http_tunnels', 'idle'), 1);
@@ -361,6 +387,33 @@ describe('a tunnel of a client', () => {
       assert.equal(rig.counters.get('http_tunnels', 'aborted'), 1);
     });
   }
+
+  it('goes on when its client, slow at first, has taken all up to the end', async (t) => {
+    const instance = new Instance();
+    const rig = await startRig(t, {
+      instances: { p1: instance.serve },
+      listener: { timeouts: { sweepIntervalMs: 5, writeMs: 100, idleMs: 200 } },
+    });
+    const client = new RawClient(t, rig.port);
+    client.socket.allowHalfOpen = true;
+    client.send(echoRequest);
+    await instance.asked();
+    const [[response], [body]] = [instance.responses, instance.bodies];
+    response!.head(switching);
+    await client.until(/\r\n\r\n$/);
+    client.socket.pause();
+    while (!body!.isPaused) {
+      response!.data(Buffer.alloc(65_536));
+      await new Promise(setImmediate);
+    }
+    response!.end([]);
+    client.socket.resume();
+    await once(client.socket, 'end');
+    // Opened later, and closed when more than the time to write has passed.
+    await new RawClient(t, rig.port).end();
+    client.send('still here');
+    await body!.until(({ bytes }) => bytes > 0);
+  });
 
   it('goes on while the listener stops, and is cut at its deadline', async (t) => {
     const rig = await startRig(t, { instances: { p1: echo } });
