@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { chromium, type Page } from 'playwright-core';
+import { chromium, type Browser, type Page } from 'playwright-core';
 import { findTool } from './tools.ts';
 
 const flags = [
@@ -16,6 +16,16 @@ const flags = [
   '--use-fake-device-for-media-stream',
   '--disable-dev-shm-usage',
 ];
+
+/** Headless Chromium; it trusts every certificate. The test's end closes it. */
+export async function openBrowser(t: TestContext): Promise<Browser> {
+  const browser = await chromium.launch({
+    executablePath: findTool('chromium') ?? 'chromium',
+    args: flags,
+  });
+  t.after(() => browser.close());
+  return browser;
+}
 
 /**
  * A page of headless Chromium in which `global` is the CommonJS package `name`. It stands on loopback,
@@ -33,12 +43,7 @@ export async function openPage(t: TestContext, name: string, global: string): Pr
     server.close();
     server.closeAllConnections();
   });
-  const browser = await chromium.launch({
-    executablePath: findTool('chromium') ?? 'chromium',
-    args: flags,
-  });
-  t.after(() => browser.close());
-  const page = await browser.newPage();
+  const page = await (await openBrowser(t)).newPage();
   await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
   return page;
 }

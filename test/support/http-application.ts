@@ -81,7 +81,8 @@ raw('GET', '/headers', (_request, response) => {
     ...['X-Twice', 'one', 'x-other', 'caf\xe9 \xfc\xff', 'X-TWICE', 'two'],
     ...['X-Empty', '', 'Content-Length', '2'],
   ]);
-  response.end('ok');
+  // With a text Node would write the fields in UTF-8.
+  response.end(Buffer.from('ok'));
 });
 raw('GET', '/hints', (_request, response) => {
   response.writeEarlyHints({ link: '</style.css>; rel=preload; as=style', 'x-hint': 'first' });

@@ -1,0 +1,43 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Field, Seen } from './http-seen.ts';
+
+/** What curl saw, read from what `-v` tells of each line on the wire; it fails when curl does. */
+export async function curl(url: string, args: readonly string[] = []): Promise<Seen> {
+  const folder = await mkdtemp(join(tmpdir(), 'sailring-curl-'));
+  try {
+    const file = join(folder, 'body');
+    const all = ['-v', '-sS', '--path-as-is', '--max-time', '60', '-o', file, ...args, url];
+    const words = await new Promise<string>((resolve, reject) => {
+      execFile('curl', all, { encoding: 'latin1', maxBuffer: 1 << 24 }, (error, _out, told) => {
+        if (error === null) resolve(told);
+        else reject(new Error(`curl ${all.join(' ')}: ${told}`, { cause: error }));
+      });
+    });
+    // Of HEAD it writes the head into the file.
+    const hasBody = !args.includes('--head');
+    const body = hasBody ? await readFile(file).catch(() => undefined) : undefined;
+    return read(words, body ?? Buffer.alloc(0));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function read(words: string, body: Buffer): Seen {
+  const heads: { status: number; reason: string; headers: Field[] }[] = [];
+  for (const line of words.split('\n')) {
+    if (!line.startsWith('< ')) continue;
+    const text = line.slice(2).replace(/\r$/, '');
+    const start = /^HTTP\/[\d.]+ (\d{3}) ?(.*)$/.exec(text);
+    const colon = text.indexOf(':');
+    if (start !== null) heads.push({ status: Number(start[1]), reason: start[2]!, headers: [] });
+    else if (colon > 0)
+      heads.at(-1)?.headers.push([text.slice(0, colon), text.slice(colon + 1).replace(/^ /, '')]);
+  }
+  const final = heads.findIndex(({ status }) => status >= 200);
+  if (final < 0) throw new Error(`curl saw no answer: ${words}`);
+  // It tells of trailers in the same way, behind the body.
+  return { ...heads[final]!, interim: heads.slice(0, final), trailers: [], body };
+}
