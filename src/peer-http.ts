@@ -3,7 +3,9 @@ import { formatHostPort, parseHostPort } from './config/address.ts';
 import { upstreamHttp } from './config/http-schema.ts';
 import type { Config } from './config/index.ts';
 import type { Application } from './io/application/application.ts';
+import type { UpstreamHttpServer } from './io/application/upstream-http-server.ts';
 import { UpstreamHttp } from './io/application/upstream-http.ts';
+import { createUpstreamHttp } from './io/application/upstream.ts';
 import { SourcePlaces } from './io/accept/index.ts';
 import {
   HttpListener,
@@ -50,7 +52,7 @@ const nobodys: Envelope = {
 /** The HTTP side of a peer, put together: listeners, journey, the application's connections. */
 export class HttpSide {
   /** Connections to an upstream application. */
-  readonly upstream: UpstreamHttp | undefined;
+  readonly upstream: UpstreamHttpServer | undefined;
   /** Connections to the server that stands in when no instance is left. */
   readonly #elsewhere: UpstreamHttp | undefined;
   readonly #parts: HttpSideParts;
@@ -138,11 +140,11 @@ export class HttpSide {
     });
   }
 
-  #createUpstream(): UpstreamHttp | undefined {
+  #createUpstream(): UpstreamHttpServer | undefined {
     const { config, counters, log } = this.#parts;
     const { application } = config;
     if (application.kind !== 'upstream' || application.http === undefined) return undefined;
-    return new UpstreamHttp({ config: application.http, counters, log: limitedLog(log) });
+    return createUpstreamHttp({ config: application.http, counters, log: limitedLog(log) });
   }
 
   #createElsewhere(): UpstreamHttp | undefined {

@@ -561,6 +561,8 @@ export const upstreamHttp2Limits = {
   sessionMemoryMiB: 64,
   /** One request head; that of a client with what peers add. */
   headBytesMax: 131_072,
+  /** After a whole response, what is left of its request has so long to go. */
+  restMs: 5_000,
   /** Requests wait and nothing has come for so long: the server is asked whether it is there. */
   silenceMs: 15_000,
   /** It has so long to say so. */

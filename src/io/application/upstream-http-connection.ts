@@ -24,9 +24,9 @@ import {
   tunnelBody,
   tunnelProtocol,
 } from '../../http/index.ts';
-import type { Envelope } from '../../pipeline/envelope.ts';
 import { atTurnEnd } from '../turn.ts';
 import type { ExchangeCarrier, UpstreamHttpExchange } from './upstream-http-exchange.ts';
+import { marksOf } from './upstream-http-marks.ts';
 
 /** The pool that a connection belongs to. */
 export interface ConnectionPool {
@@ -378,13 +378,6 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
       this.#exchange.response.pause();
     }
   }
-}
-
-/** Headers that tell the application why it got the request; outsiders cannot write them. */
-function marksOf({ instance, keyDigest }: Envelope): string {
-  if (instance === '') return '';
-  const route = `proxy-beroute: ${instance}\r\n`;
-  return keyDigest === '' ? route : `${route}proxy-bekey: ${keyDigest}\r\n`;
 }
 
 /**

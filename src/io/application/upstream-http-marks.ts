@@ -1,13 +1,11 @@
 import type { Envelope } from '../../pipeline/envelope.ts';
 
 /**
- * Lines of headers that tell the application why it got the request; outsiders cannot write them. A server
- * that is no instance is told nothing.
+ * Lines of headers that tell the application why it got the request; outsiders cannot write them.
  *
  * @returns each with its CRLF; none for a server that is no instance
  */
 export function marksOf({ instance, keyDigest }: Envelope): string {
-  if (instance === '') return '';
   if (instance === '') return '';
   const route = `proxy-beroute: ${instance}\r\n`;
   return keyDigest === '' ? route : `${route}proxy-bekey: ${keyDigest}\r\n`;

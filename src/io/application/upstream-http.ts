@@ -8,6 +8,7 @@ import type { Envelope } from '../../pipeline/envelope.ts';
 import { Ejection, tellEjection } from './ejection.ts';
 import { UpstreamHttpConnection } from './upstream-http-connection.ts';
 import { type Judge, nobody, UpstreamHttpExchange } from './upstream-http-exchange.ts';
+import type { UpstreamHttpServer } from './upstream-http-server.ts';
 import { UpstreamQueue } from './upstream-queue.ts';
 
 export interface UpstreamHttpOptions {
@@ -24,7 +25,7 @@ export interface UpstreamHttpOptions {
  * An HTTP/1.1 server beside the peer, behind a pool of kept connections. One request at a time on a
  * connection; what finds none free waits in a bounded queue.
  */
-export class UpstreamHttp {
+export class UpstreamHttp implements UpstreamHttpServer {
   readonly #options: UpstreamHttpOptions;
   readonly #all = new Set<UpstreamHttpConnection>();
   readonly #tunnelsMax: number;

@@ -4,20 +4,22 @@ import type { Envelope } from '../../pipeline/envelope.ts';
 import type { ResponseTarget } from '../../pipeline/return-response.ts';
 import type { Application } from './application.ts';
 import { nobody } from './upstream-http-exchange.ts';
-import type { UpstreamHttp } from './upstream-http.ts';
+import type { UpstreamHttpServer } from './upstream-http-server.ts';
+import { UpstreamHttp, type UpstreamHttpOptions } from './upstream-http.ts';
+import { UpstreamHttp2 } from './upstream-http2.ts';
 import { UpstreamSipSockets } from './upstream-sip-sockets.ts';
 import type { UpstreamSip, UpstreamSipOptions } from './upstream-sip.ts';
 
 export interface UpstreamParts {
   readonly sip: UpstreamSip | undefined;
-  readonly http: UpstreamHttp | undefined;
+  readonly http: UpstreamHttpServer | undefined;
   readonly counters: Counters;
 }
 
 /** An application beside the peer: a SIP server, an HTTP server, or both. */
 export class UpstreamApplication implements Application {
   readonly #sip: UpstreamSip | undefined;
-  readonly #http: UpstreamHttp | undefined;
+  readonly #http: UpstreamHttpServer | undefined;
   readonly #counters: Counters;
 
   constructor(parts: UpstreamParts) {
@@ -56,4 +58,10 @@ export class UpstreamApplication implements Application {
 
 export function createUpstreamSip(options: UpstreamSipOptions): UpstreamSip {
   return new UpstreamSipSockets(options);
+}
+
+/** The HTTP server of an application, in the version of HTTP that it is configured to speak. */
+export function createUpstreamHttp(options: UpstreamHttpOptions): UpstreamHttpServer {
+  const isHttp2 = options.config.protocol === 'http2';
+  return isHttp2 ? new UpstreamHttp2(options) : new UpstreamHttp(options);
 }
