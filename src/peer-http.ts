@@ -10,6 +10,7 @@ import { SourcePlaces } from './io/accept/index.ts';
 import {
   HttpListener,
   LimitedLog,
+  openHttp2,
   randomTraceIds,
   type ServeElsewhere,
   type ServeHttp,
@@ -107,6 +108,7 @@ export class HttpSide {
         new HttpListener({
           listen,
           ...(listen.tls === undefined ? {} : { tls: listen.tls }),
+          ...(listen.http2 ? { openHttp2 } : {}),
           proxyProtocol: listen.proxyProtocol,
           ...(listen.redirectToHttpsPort === undefined
             ? {}

@@ -88,7 +88,7 @@ function stringLiteral(latin1: string): Buffer {
 }
 
 /** A whole field section in one frame. */
-export function headers(stream: number, lines: FieldLines, flags = endStream): Buffer {
+export function headers(stream: number, lines: FieldLines, flags: number = endStream): Buffer {
   return frame('headers', endHeaders | flags, stream, fieldSection(lines));
 }
 

@@ -158,8 +158,9 @@ export class Http2Stream implements ExchangeHost {
     this.progressed();
   }
 
-  progressed(isNew = false): void {
-    this.#clock.set(this.#activity(), isNew);
+  /** @param newBytes of the request's body */
+  progressed(newBytes = 0): void {
+    this.#clock.set(this.#activity(), newBytes > 0, newBytes);
   }
 
   /** Never asked for: no request of HTTP/2 is one for a tunnel. */
@@ -269,6 +270,7 @@ export class Http2Stream implements ExchangeHost {
     if (this.#exchange === undefined) {
       this.#droppedBytes += chunk.length;
       if (this.#droppedBytes > httpLimits.drainedBytesMax) this.#stopReading();
+      this.progressed(chunk.length);
       return;
     }
     this.#bodyBytes += chunk.length;
@@ -277,7 +279,7 @@ export class Http2Stream implements ExchangeHost {
       return;
     }
     this.#exchange.requestData(chunk);
-    this.progressed(true);
+    this.progressed(chunk.length);
   }
 
   #takeTrailers(raw: readonly string[]): void {
