@@ -80,7 +80,7 @@ export function receivedRequest(
     framing,
     host: line.authority ?? host,
     isPersistent: isPersistent(line.minorVersion, found.connectionOptions),
-    expectsContinue: expectsContinue && framing.kind !== 'none',
+    expectsContinue: expectsContinue && (framing.kind === 'length' || framing.kind === 'chunked'),
     connectionOptions: found.connectionOptions,
     acceptsTrailers: found.acceptsTrailers,
   };

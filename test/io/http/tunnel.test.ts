@@ -78,13 +78,15 @@ describe('a request for another protocol', () => {
     const client = new RawClient(t, rig.port);
     client.send(
       'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n' +
-        'Sec-WebSocket-Key: k==\r\nSec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Version: 13\r\n\r\n',
+        'Expect: 100-continue\r\nSec-WebSocket-Key: k==\r\nSec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Version: 13\r\n\r\n',
     );
     await instance.asked();
     const [request] = instance.requests;
     assert.deepEqual(request?.framing, { kind: 'tunnel' });
     assert.equal(request.headers.get('upgrade'), 'websocket');
     assert.equal(request.headers.get('connection'), undefined);
+    // There is no body to wait for.
+    assert.equal(request.headers.get('expect'), undefined);
     assert.equal(request.headers.get('sec-websocket-key'), 'k==');
     assert.equal(request.headers.get('sec-websocket-protocol'), 'a, b');
     // Whether there will be a body is not known before the answer.
