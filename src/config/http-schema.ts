@@ -87,7 +87,9 @@ const connections = z.strictObject({
     .min(1)
     .max(configLimits.connectionsPerSourceMax)
     .default(httpDefaults.connectionsPerSource)
-    .describe('client connections of one source address at one time'),
+    .describe(
+      'client connections of one source (an IPv4 address, a /64 of IPv6) at one time; `trustedProxies` have any number',
+    ),
   streamsMax: z
     .int()
     .min(1)

@@ -134,12 +134,43 @@ describe('HTTPS', { skip: withoutOpenssl }, () => {
     assert.equal(rig.counters.get('http_connections', 'accepted'), 0);
   });
 
-  it('gives up handshakes when it stops', async (t) => {
-    const rig = await start(t);
+  it('bounds the time of a handshake, not of what comes after it', async (t) => {
+    const rig = await start(t, { acceptLimits: { handshakeTimeoutMs: 300 } });
+    const client = await dial(t, rig);
+    client.send(get);
+    await client.until(/\n$/);
+    // Another handshake that began later has run out of time: so would this one have.
+    await new RawClient(t, rig.port).end();
+    client.text = '';
+    client.send(get);
+    assert.match(await client.until(/\n$/), /^HTTP\/1\.1 200 /);
+  });
+
+  it('gives up handshakes when it stops', { timeout: 30_000 }, async (t) => {
+    const rig = await start(t, { acceptLimits: { handshakeTimeoutMs: 120_000 } });
     const silent = new RawClient(t, rig.port);
     await until(() => rig.listener.connections === 1);
     await rig.listener.stop(60_000);
     assert.equal(await silent.end(), '');
+  });
+
+  it('lets running exchanges end when it stops', async (t) => {
+    const running = Promise.withResolvers<ResponseReceiver>();
+    const instance: ServeHttp = (_, __, ___, response) => {
+      running.resolve(response);
+      return nothing;
+    };
+    const rig = await start(t, {}, { instance });
+    const client = await dial(t, rig);
+    client.send(get);
+    const response = await running.promise;
+    const stopped = rig.listener.stop(60_000);
+    const framing = { kind: 'chunked' } as const;
+    response.head({ status: 200, reason: 'OK', headers: HeaderBlock.empty, framing });
+    response.data(Buffer.from('whole'));
+    response.end([]);
+    assert.match(await client.end(), /\r\n5\r\nwhole\r\n0\r\n\r\n$/);
+    await stopped;
   });
 
   it('closes kept connections in good order when it stops', async (t) => {

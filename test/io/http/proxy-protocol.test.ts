@@ -108,6 +108,18 @@ describe('an HTTP listener behind a sprayer that writes PROXY headers', () => {
     assert.equal(rig.counters.get('http_handshake_failures', 'proxy-timeout'), 1);
   });
 
+  it('does not bound the time of what comes after a header', async (t) => {
+    const rig = await start(t, { acceptLimits: { handshakeTimeoutMs: 100 } });
+    const client = new RawClient(t, rig.port);
+    client.send(v1() + get);
+    await client.until(/\n$/);
+    // Another handshake that began later has run out of time: so would this one have.
+    await new RawClient(t, rig.port).end();
+    client.text = '';
+    client.send(get);
+    assert.match(await client.until(/\n$/), /^HTTP\/1\.1 200 /);
+  });
+
   it('is a matter of its configuration: without it a header is no request', async (t) => {
     const rig = await start(t, { proxyProtocol: [] });
     const client = new RawClient(t, rig.port);
