@@ -1,18 +1,28 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
 import { Client } from 'undici';
 import { openBrowser } from '../support/browser.ts';
 import { metric } from '../support/cluster.ts';
 import { curl } from '../support/http-curl.ts';
-import { Doors, doors, type Asked } from '../support/http-doors.ts';
+import { Doors, doors, type Asked, type Door } from '../support/http-doors.ts';
 import { fetchIn, type Fetched } from '../support/http-page.ts';
-import { comparable, comparableView, type Seen } from '../support/http-seen.ts';
+import {
+  comparable,
+  comparableAcrossVersions,
+  comparableView,
+  comparableViewAcrossVersions,
+  type Seen,
+} from '../support/http-seen.ts';
 import { requireTool } from '../support/tools.ts';
+
+const run = promisify(execFile);
 
 const mib = 2 ** 20;
 const block = Buffer.from(Array.from({ length: mib }, (_, at) => (at * 17 + (at >> 8)) & 0xff));
@@ -145,7 +155,7 @@ const fetches: readonly Fetched[] = [
 
 describe('What passes through one peer and through two', { timeout: 120_000 }, () => {
   it('is what passes without', async (t) => {
-    const all = await Doors.open(t);
+    const all = await Doors.open(t, { http2: true });
     await t.test('though it passes through both', () => passesThroughBoth(all));
     for (const { what, asked, has } of answers)
       await t.test(`undici gets ${what}`, () =>
@@ -167,6 +177,8 @@ describe('What passes through one peer and through two', { timeout: 120_000 }, (
     await t.test('a target above 8 KiB gets 414', () => tooLong(all));
     await t.test('events come one by one', () => eventByEvent(all));
     await t.test('curl gets the same', (each) => byCurl(each, all));
+    await t.test('curl gets the same by HTTP/2', (each) => byCurlInHttp2(each, all));
+    await t.test('h2load gets the same by HTTP/2', (each) => byH2load(each, all));
     await t.test('Chromium gets the same', (each) => byChromium(each, all));
   });
 });
@@ -229,20 +241,12 @@ function eventByEvent(all: Doors): Promise<void> {
 
 async function byCurl(t: TestContext, all: Doors): Promise<void> {
   if (!requireTool('curl', t)) return;
-  const folder = await mkdtemp(join(tmpdir(), 'sailring-identity-'));
-  t.after(() => rm(folder, { recursive: true }));
-  const file = join(folder, 'upload');
-  await writeFile(file, block);
-  const simple = answers.flatMap(({ asked }): [string][] =>
-    typeof asked === 'object' && asked.method === 'GET' ? [[asked.path]] : [],
-  );
-  for (const [path, ...args] of [...simple, ...curlRequests])
+  const upload = await uploadFile(t);
+  for (const [path, ...args] of [...simpleRequests(), ...curlRequests])
     await all.same(async (door) => {
-      const given = args.map((arg) => (arg === 'UPLOAD' ? file : arg));
-      const always = ['-H', `Host: ${all.host}`, '-H', `Cookie: ${all.cookie}`];
-      const seen = await curl(all.origin(door) + path, [...always, ...given]);
+      const seen = await curlAt(all, door, upload, [path, ...args]);
       if (args.includes(continues[1]!)) {
-        const statuses = [...seen.interim.map((one) => one?.status), seen.status];
+        const statuses = [...seen.interim.map((one) => one.status), seen.status];
         assert.deepEqual(statuses, path.endsWith('?refused') ? [403] : [100, 200]);
       }
       if (path === '/headers') assert.deepEqual(seen.headers[1], ['x-other', 'caf\xe9 \xfc\xff']);
@@ -250,6 +254,66 @@ async function byCurl(t: TestContext, all: Doors): Promise<void> {
       if (path === '/until-closed') return seen.body.toString();
       return path.startsWith('/view') ? comparableView(seen.body.toString()) : comparable(seen);
     });
+}
+
+/** The application speaks HTTP/1.1 all the same. Of its trailers curl tells in HTTP/2 alone. */
+async function byCurlInHttp2(t: TestContext, all: Doors): Promise<void> {
+  if (!requireTool('curl', t)) return;
+  const upload = await uploadFile(t);
+  const others = curlRequests.filter((args) => !args.includes('--http1.0') && !args.includes('-H'));
+  for (const [path, ...args] of [...simpleRequests(), ...others])
+    await all.same(async (door) => {
+      const version = door === 'straight' ? [] : ['--http2-prior-knowledge'];
+      const seen = await curlAt(all, door, upload, [path, ...args, ...version]);
+      if (path === '/chunks' && door !== 'straight') {
+        const checksum = ['x-checksum', '2015744983'];
+        assert.deepEqual(seen.trailers, [checksum, ['x-other-end', 'caf\xe9']]);
+      }
+      return path.startsWith('/view')
+        ? comparableViewAcrossVersions(seen.body.toString())
+        : comparableAcrossVersions({ ...seen, trailers: [] });
+    });
+}
+
+function simpleRequests(): [path: string][] {
+  return answers.flatMap(({ asked }): [string][] =>
+    typeof asked === 'object' && asked.method === 'GET' ? [[asked.path]] : [],
+  );
+}
+
+/** A file of 1 MiB. */
+async function uploadFile(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'sailring-identity-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const file = join(folder, 'upload');
+  await writeFile(file, block);
+  return file;
+}
+
+function curlAt(
+  all: Doors,
+  door: Door,
+  upload: string,
+  [path, ...args]: readonly [path: string, ...args: string[]],
+): Promise<Seen> {
+  const given = args.map((arg) => (arg === 'UPLOAD' ? upload : arg));
+  const always = ['-H', `Host: ${all.host}`, '-H', `Cookie: ${all.cookie}`];
+  return curl(all.origin(door) + path, [...always, ...given]);
+}
+
+async function byH2load(t: TestContext, all: Doors): Promise<void> {
+  if (!requireTool('h2load', t)) return;
+  const [requestsCount, bodyBytes] = [2_000, 10_000];
+  for (const door of doors.slice(1)) {
+    const { stdout } = await run('h2load', [
+      ...['-n', String(requestsCount), '-c', '4', '-m', '20', '-H', `cookie: ${all.cookie}`],
+      `${all.origin(door)}/body?bytes=${bodyBytes}`,
+    ]);
+    assert.match(stdout, new RegExp(`^requests: .* ${requestsCount} succeeded, 0 failed`, 'm'));
+    assert.match(stdout, new RegExp(`^status codes: ${requestsCount} 2xx`, 'm'));
+    const data = /\((\d+)\) data$/m.exec(stdout)?.[1];
+    assert.equal(Number(data), requestsCount * bodyBytes, stdout);
+  }
 }
 
 async function byChromium(t: TestContext, all: Doors): Promise<void> {

@@ -27,17 +27,24 @@ export async function curl(url: string, args: readonly string[] = []): Promise<S
 
 function read(words: string, body: Buffer): Seen {
   const heads: { status: number; reason: string; headers: Field[] }[] = [];
+  const trailers: Field[] = [];
+  let fields: Field[] = trailers;
   for (const line of words.split('\n')) {
-    if (!line.startsWith('< ')) continue;
+    if (!line.startsWith('<')) continue;
     const text = line.slice(2).replace(/\r$/, '');
     const start = /^HTTP\/[\d.]+ (\d{3}) ?(.*)$/.exec(text);
     const colon = text.indexOf(':');
-    if (start !== null) heads.push({ status: Number(start[1]), reason: start[2]!, headers: [] });
-    else if (colon > 0)
-      heads.at(-1)?.headers.push([text.slice(0, colon), text.slice(colon + 1).replace(/^ /, '')]);
+    if (start !== null) {
+      fields = [];
+      heads.push({ status: Number(start[1]), reason: start[2]!, headers: fields });
+    } else if (colon > 0) {
+      fields.push([text.slice(0, colon), text.slice(colon + 1).replace(/^ /, '')]);
+    } else {
+      // What follows the end of a head without a start is behind the body; of HTTP/2 alone it tells that.
+      fields = trailers;
+    }
   }
   const final = heads.findIndex(({ status }) => status >= 200);
   if (final < 0) throw new Error(`curl saw no answer: ${words}`);
-  // It tells of trailers in the same way, behind the body.
-  return { ...heads[final]!, interim: heads.slice(0, final), trailers: [], body };
+  return { ...heads[final]!, interim: heads.slice(0, final), trailers, body };
 }

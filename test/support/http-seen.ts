@@ -8,7 +8,7 @@ export interface Seen {
   /** Names and values in order, latin1. */
   readonly headers: readonly Field[];
   /** Interim answers (1xx) that came before. */
-  readonly interim: readonly (Pick<Seen, 'status' | 'headers'> | undefined)[];
+  readonly interim: readonly Pick<Seen, 'status' | 'headers'>[];
   readonly trailers: readonly Field[];
   readonly body: Buffer;
 }
@@ -33,7 +33,7 @@ export function comparable(seen: Seen): unknown {
     reason,
     headers: endToEnd(headers),
     framing: lowerCased(headers.filter(([name]) => framing.has(name.toLowerCase()))),
-    interim: interim.map((one) => one && { status: one.status, headers: endToEnd(one.headers) }),
+    interim: interim.map((one) => ({ status: one.status, headers: endToEnd(one.headers) })),
     trailers,
     body: body.length > 1_000 ? digest(body) : body.toString('latin1'),
   };
@@ -47,7 +47,10 @@ export function comparableAcrossVersions(seen: Seen): unknown {
     ...seen,
     reason: '',
     headers: lower(seen.headers),
-    interim: seen.interim.map((one) => one && { ...one, headers: lower(one.headers) }),
+    interim: seen.interim
+      // Of a body's size curl asks for it in HTTP/1.1 alone.
+      .filter((one) => one.status !== 100)
+      .map((one) => ({ ...one, headers: lower(one.headers) })),
     trailers: lower(seen.trailers),
   });
 }
@@ -57,7 +60,7 @@ const toldByPeers =
   /^(?:via|forwarded|x-forwarded-(?:for|proto|host|port)|proxy-be(?:key|route)|traceparent)$/;
 
 /** What must not differ between a request that came straight to the application and one through peers. */
-export function comparableView(json: string): unknown {
+export function comparableView(json: string): object {
   const view = JSON.parse(json) as { rawHeaders: string[] };
   const headers = fieldsOf(view.rawHeaders).filter(
     ([name]) => !toldByPeers.test(name.toLowerCase()),
@@ -67,6 +70,15 @@ export function comparableView(json: string): unknown {
     rawHeaders: endToEnd(headers),
     framing: lowerCased(headers.filter(([name]) => framing.has(name.toLowerCase()))),
   };
+}
+
+/** The same without what HTTP/2 writes in another way: names in lower case, the host before all others. */
+export function comparableViewAcrossVersions(json: string): unknown {
+  const view = JSON.parse(json) as { rawHeaders: string[] };
+  const fields = lowerCased(fieldsOf(view.rawHeaders));
+  const isHost = ([name]: Field): boolean => name === 'host';
+  const ordered = [...fields.filter(isHost), ...fields.filter((field) => !isHost(field))];
+  return comparableView(JSON.stringify({ ...view, rawHeaders: ordered.flat() }));
 }
 
 /** Pairs of a flat list of names and values. */

@@ -11,6 +11,7 @@ export type ToolName =
   | 'curl'
   | 'docker-compose'
   | 'gcc'
+  | 'h2load'
   | 'haproxy'
   | 'kamailio'
   | 'nginx'
@@ -35,6 +36,7 @@ const tools: Readonly<Record<ToolName, Tool>> = {
   curl: { debian: 'curl', version: ['--version'] },
   'docker-compose': { debian: 'docker-compose', version: ['version', '--short'] },
   gcc: { debian: 'gcc', version: ['--version'] },
+  h2load: { debian: 'nghttp2-client', version: ['--version'] },
   haproxy: { debian: 'haproxy', version: ['-v'] },
   kamailio: { debian: 'kamailio', version: ['-v'] },
   nginx: { debian: 'nginx-light', version: ['-v'] },
