@@ -2,11 +2,13 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as defaults from '../../src/config/defaults.ts';
 
-const source = fileURLToPath(new URL('../../src/config/defaults.ts', import.meta.url));
+const sources = ['defaults.ts', 'http-defaults.ts'].map((name) =>
+  fileURLToPath(new URL(`../../src/config/${name}`, import.meta.url)),
+);
 
 /** Every value of config/defaults.ts with its comment there, as Markdown tables, one a room. */
 export function limitsTables(): string {
-  const comments = readComments(readFileSync(source, 'utf8'));
+  const comments = readComments(sources.map((source) => readFileSync(source, 'utf8')).join('\n'));
   return Object.entries(defaults)
     .map(([room, values]) => {
       const rows = rowsOf('', values, (name) => comments.get(`${room}.${name}`) ?? '');
