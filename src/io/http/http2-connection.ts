@@ -103,9 +103,9 @@ export class Http2Connection implements HttpClient, Http2StreamOwner {
     this.#close();
   }
 
-  left(stream: Http2Stream, isReset: boolean): void {
+  left(stream: Http2Stream, isFault: boolean): void {
     this.#streams.delete(stream);
-    if (isReset) this.#spend('resets');
+    if (isFault) this.#spend('resets');
     if (this.#streams.size > 0) return;
     if (this.#drainedMs !== undefined) this.#close();
     this.#clock.set(this.#isClosing ? 'linger' : 'idle');
@@ -123,8 +123,8 @@ export class Http2Connection implements HttpClient, Http2StreamOwner {
       this.#spend('settings');
     });
     session.on('error', (error: NodeJS.ErrnoException) => {
-      // Those of the socket are counted by the listener.
-      if (error.code?.startsWith('ERR_HTTP2') !== true || this.#isClosing) return;
+      // Those of the socket are counted by the listener, our own have no code.
+      if (error.code?.startsWith('ERR_HTTP2') !== true) return;
       const isFlood = error.code === 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES';
       this.context.counters.count('http2_goaways', isFlood ? 'invalid-frames' : 'protocol');
     });

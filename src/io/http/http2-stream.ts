@@ -19,8 +19,8 @@ import type { ListenerContext } from './listener-context.ts';
 export interface Http2StreamOwner {
   readonly context: ListenerContext;
   readonly remote: HttpRemote;
-  /** The stream is closed. @param isReset it is, and not by us, before its response was whole */
-  left(stream: Http2Stream, isReset: boolean): void;
+  /** The stream is closed. @param isFault the client reset it, or made the peer reset it */
+  left(stream: Http2Stream, isFault: boolean): void;
 }
 
 /** Why a stream was reset by the peer. */
@@ -57,7 +57,7 @@ export class Http2Stream implements ExchangeHost {
   #isHeld = false;
   #isReading = false;
   #isTooMuch = false;
-  #isReset = false;
+  #resetFor: ResetReason | undefined;
 
   constructor(stream: ServerHttp2Stream, owner: Http2StreamOwner) {
     this.#stream = stream;
@@ -310,8 +310,8 @@ export class Http2Stream implements ExchangeHost {
   }
 
   #reset(reason: ResetReason): void {
-    if (this.#isReset || this.#stream.destroyed) return;
-    this.#isReset = true;
+    if (this.#resetFor !== undefined || this.#stream.destroyed) return;
+    this.#resetFor = reason;
     this.context.counters.count('http2_resets', reason);
     const isHalf = this.#writer?.isStarted === true && !this.#stream.writableFinished;
     // Closing would end the response before it resets the stream; destroying has INTERNAL_ERROR alone.
@@ -322,7 +322,14 @@ export class Http2Stream implements ExchangeHost {
   #closed(): void {
     this.#guarded(() => this.#exchange?.abort());
     this.#exchange = undefined;
-    this.#owner.left(this, !this.#isReset && !this.#stream.writableFinished);
+    this.#owner.left(this, this.#isFault());
+  }
+
+  #isFault(): boolean {
+    const reason = this.#resetFor;
+    if (reason !== undefined) return reason === 'malformed' || reason === 'pieces';
+    const isReset = this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR;
+    return isReset || this.#writer?.isComplete !== true;
   }
 
   /** The one boundary for defects of ours: the stream is lost, its connection is not. */
