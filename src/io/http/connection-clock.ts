@@ -25,7 +25,11 @@ export class ConnectionClock {
    * @param newBytes how much of a body came: it earns time at the least rate, and never more than that
    *   of a whole pause, so that a body that drips ends too
    */
-  set(activity: Activity | undefined, isNew = false, newBytes = Infinity): void {
+  set(
+    activity: Activity | undefined,
+    isNew = false,
+    newBytes: number = Number.MAX_SAFE_INTEGER,
+  ): void {
     if (activity !== this.#activity) {
       this.#activity = activity;
       if (activity !== undefined) this.#start(activity);
