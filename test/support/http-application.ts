@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { brotliCompressSync, crc32, gzipSync } from 'node:zlib';
+import { WebSocketServer, type WebSocket } from 'ws';
 import { fastify, type FastifyReply, type FastifyRequest } from 'fastify';
 import { readBody } from './stream-body.ts';
 
@@ -193,6 +194,50 @@ app.server.on('checkContinue', (request: IncomingMessage, response: ServerRespon
   response.writeContinue();
   app.server.emit('request', request, response);
 });
+/** Bytes of echoes that wait for their client; above it nothing more is read from it. */
+const echoBytesMax = 1_048_576;
+
+/**
+ * WebSockets. `/socket` gives back what it gets; `/socket/commands` does what a text says: `close 4001 why`,
+ * `ping`; it tells of the client's close in `/socket/closed`.
+ */
+const sockets = new WebSocketServer({
+  noServer: true,
+  perMessageDeflate: true,
+  maxPayload: 1 << 26,
+});
+const closes: string[] = [];
+raw('GET', '/socket/closed', (_request, response) => {
+  response.end(JSON.stringify(closes));
+});
+app.server.on('upgrade', (request, socket, head) => {
+  sockets.handleUpgrade(request, socket, head, (client) => {
+    if (request.url === '/socket/commands') obey(client);
+    else echo(client);
+  });
+});
+
+function echo(client: WebSocket): void {
+  client.on('message', (data, isBinary) => {
+    client.send(data, { binary: isBinary }, () => {
+      if (client.isPaused && client.bufferedAmount < echoBytesMax) client.resume();
+    });
+    if (client.bufferedAmount >= echoBytesMax) client.pause();
+  });
+}
+
+function obey(client: WebSocket): void {
+  client.on('message', (data) => {
+    const [command, code, reason] = (data as Buffer).toString().split(' ');
+    if (command === 'close') client.close(Number(code), reason);
+    else client.ping('from the application');
+  });
+  client.on('pong', (data) => {
+    client.send(`pong ${data.toString()}`);
+  });
+  client.on('close', (code, reason) => closes.push(`${code} ${reason.toString()}`));
+}
+
 await app.listen({ host: '127.0.0.1', port: 0 });
 const address = app.server.address();
 if (address === null || typeof address === 'string') throw new Error('not listening');

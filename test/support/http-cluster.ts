@@ -70,7 +70,8 @@ export function startHttpPeer(
 export async function sessionAt(peer: PeerProcess, path: string): Promise<string> {
   for (;;) {
     const response = await fetch(`http://${peer.http}${path}`);
-    await response.arrayBuffer();
+    const answer = await response.text();
+    if (response.status >= 500) throw new Error(`${path} gave ${response.status} ${answer}`);
     const cookies = response.headers.getSetCookie().map((line) => line.split(';')[0]);
     const text = cookies.join('; ');
     if (text.includes(`BEROUTE=${peer.name}.`)) return text;
