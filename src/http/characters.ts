@@ -111,3 +111,19 @@ export function isHeaderValue(text: string): boolean {
   }
   return true;
 }
+
+/**
+ * The text between two offsets without the blanks around it. Only blank and tab are blanks here
+ * (RFC 9110 section 5.6.3): `trim` takes a no-break space for one as well, which others do not.
+ */
+export function withoutBlanks(text: string, from = 0, to: number = text.length): string {
+  let start = from;
+  let end = to;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}

@@ -1,5 +1,5 @@
 import { httpLimits } from '../config/defaults.ts';
-import { isTokenCode, isValueCode } from './characters.ts';
+import { isTokenCode, isValueCode, withoutBlanks } from './characters.ts';
 import { type HttpFault, httpFault } from './fault.ts';
 
 const carriageReturn = 0x0d;
@@ -74,7 +74,8 @@ function lineFault(text: string, at: number): HttpFault {
 function note(found: Directives, text: string, at: number, nameEnd: number, end: number): void {
   // No two of them are equally long, and few other headers are.
   const lower = directives[nameEnd - at];
-  if (lower !== undefined && isName(text, at, lower)) take(found, lower, value(text, nameEnd, end));
+  if (lower !== undefined && isName(text, at, lower))
+    take(found, lower, withoutBlanks(text, nameEnd + 1, end));
 }
 
 const directives: (string | undefined)[] = [];
@@ -120,21 +121,8 @@ const keepAlive: readonly string[] = ['keep-alive'];
 
 function withOptions(options: readonly string[], list: string): readonly string[] {
   if (options.length === 0 && list === 'keep-alive') return keepAlive;
-  const names = list.split(',').map((option) => option.trim().toLowerCase());
+  const names = list.split(',').map((option) => withoutBlanks(option).toLowerCase());
   return [...options, ...names.filter((name) => name !== '')];
-}
-
-/** The value between a colon and the line's end, without the blanks around it. */
-function value(text: string, colonAt: number, lineEnd: number): string {
-  let start = colonAt + 1;
-  let end = lineEnd;
-  while (start < end && isBlank(text.charCodeAt(start))) start++;
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
-  return text.slice(start, end);
-}
-
-function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09;
 }
 
 /**

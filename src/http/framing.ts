@@ -1,3 +1,4 @@
+import { withoutBlanks } from './characters.ts';
 import type { BodyFraming } from './exchange.ts';
 import { type HttpFault, httpFault } from './fault.ts';
 
@@ -77,7 +78,7 @@ function codingFraming(headers: FramingHeaders): BodyFraming | HttpFault {
   const [only] = headers.codings;
   if (headers.codings.length === 1 && only?.toLowerCase() === 'chunked') return chunkedBody;
   const names = headers.codings.join(',').split(',');
-  const codings = names.map((name) => name.replace(/^[ \t]+|[ \t]+$/g, '').toLowerCase());
+  const codings = names.map((name) => withoutBlanks(name).toLowerCase());
   const isChunkedOnlyLast =
     codings.indexOf('chunked') === codings.length - 1 && !codings.includes('');
   return httpFault(isChunkedOnlyLast ? 'HTTP_CODING_UNSUPPORTED' : 'HTTP_CODING_INVALID');

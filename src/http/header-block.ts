@@ -1,4 +1,4 @@
-import { isHeaderValue, isToken } from './characters.ts';
+import { isHeaderValue, isToken, withoutBlanks } from './characters.ts';
 import type { HeaderList } from './exchange.ts';
 import { fieldsFault, isName, noDirectives } from './field-lines.ts';
 
@@ -124,15 +124,7 @@ function lineNamed(text: string, lower: string, from: number): number {
 
 /** The value that begins behind a colon, without the blanks around it. */
 function valueAt(text: string, from: number): string {
-  let start = from;
-  let end = text.indexOf('\r\n', from);
-  while (start < end && isBlank(text.charCodeAt(start))) start++;
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
-  return text.slice(start, end);
-}
-
-function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09;
+  return withoutBlanks(text, from, text.indexOf('\r\n', from));
 }
 
 function listOf(text: string): HeaderList {
