@@ -42,13 +42,19 @@ export function noDirectives(): Directives {
  * character in the value.
  *
  * @param found takes what the reader must understand
+ * @param countMax lines
  * @returns undefined when all are good
  */
-export function fieldsFault(text: string, from: number, found?: Directives): HttpFault | undefined {
+export function fieldsFault(
+  text: string,
+  from: number,
+  found: Directives,
+  countMax: number = httpLimits.headerCountMax,
+): HttpFault | undefined {
   let count = 0;
   let at = from;
   while (at < text.length) {
-    if (++count > httpLimits.headerCountMax) return httpFault('HTTP_HEADERS_TOO_MANY');
+    if (++count > countMax) return httpFault('HTTP_HEADERS_TOO_MANY');
     let nameEnd = at;
     while (isTokenCode(text.charCodeAt(nameEnd))) nameEnd++;
     if (nameEnd === at || text.charCodeAt(nameEnd) !== colon) return lineFault(text, nameEnd);
@@ -57,7 +63,7 @@ export function fieldsFault(text: string, from: number, found?: Directives): Htt
     if (text.charCodeAt(end) !== carriageReturn || text.charCodeAt(end + 1) !== lineFeed) {
       return lineFault(text, end);
     }
-    if (found !== undefined) note(found, text, at, nameEnd, end);
+    note(found, text, at, nameEnd, end);
     at = end + 2;
   }
   return undefined;

@@ -25,10 +25,13 @@ export class HeaderBlock {
     return text === '' ? HeaderBlock.empty : new HeaderBlock(text);
   }
 
-  /** Checks lines as another peer wrote them; undefined when they are none, or state framing. */
+  /**
+   * Checks lines as another peer wrote them, any number: that peer has counted those of its client and
+   * added its own. Undefined when they are none, or state framing.
+   */
   static read(text: string): HeaderBlock | undefined {
     const found = noDirectives();
-    if (fieldsFault(text, 0, found) !== undefined) return undefined;
+    if (fieldsFault(text, 0, found, Infinity) !== undefined) return undefined;
     const isFramed = found.lengths.length > 0 || found.codings.length > 0;
     return isFramed ? undefined : HeaderBlock.checked(text);
   }

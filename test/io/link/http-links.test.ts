@@ -175,6 +175,21 @@ describe('HTTP over links', () => {
     assert.equal(a.counters.get('link_http_refusals', 'too_large'), 1);
   });
 
+  it('carries heads with more headers than a client may send: peers add their own', async () => {
+    const lines = HeaderBlock.of(Array.from({ length: 300 }, (_, at) => [`X-${at}`, 'a'] as const));
+    b.serve = (request, _envelope, response) => {
+      response.head({ ...okResponse, headers: request.headers });
+      response.end([]);
+      return served;
+    };
+    const response = new Recorder();
+    const request = a.links.openHttp('b', { ...getRequest, headers: lines }, envelope, response);
+    request?.end([]);
+    await response.until(({ trailers: end, code }) => end !== undefined || code !== undefined);
+    assert.equal(response.code, undefined);
+    assert.equal(response.heads[0]?.headers.text, lines.text);
+  });
+
   it('resets the exchange of a handler that throws, and only that', async () => {
     b.serve = () => {
       throw new Error('a defect');
