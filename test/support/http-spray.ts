@@ -21,7 +21,12 @@ export interface HttpSpray {
   readonly address: string;
   /** Name of the peer that the connection from this port of a client went to last. */
   takenBy(clientPort: number): string | undefined;
+  /** How many connections each peer got. */
+  shares(): ReadonlyMap<string, number>;
+  /** From now on this one gets its turn, too. */
   add(peer: Sprayed): void;
+  /** Ends all connections in good order, so that clients come anew. */
+  end(): void;
 }
 
 export async function startHttpSpray(
@@ -40,6 +45,7 @@ class Spray implements HttpSpray {
   readonly #peers: Sprayed[];
   readonly #unready = new Set<Sprayed>();
   readonly #taken = new Map<number, string>();
+  readonly #shares = new Map<string, number>();
   readonly #open = new Set<Socket>();
   readonly #server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
   #timer: NodeJS.Timeout | undefined;
@@ -78,8 +84,16 @@ class Spray implements HttpSpray {
     return this.#taken.get(clientPort);
   }
 
+  shares(): ReadonlyMap<string, number> {
+    return this.#shares;
+  }
+
   add(peer: Sprayed): void {
     this.#peers.push(peer);
+  }
+
+  end(): void {
+    for (const socket of this.#open) socket.end();
   }
 
   async #ask(peer: Sprayed): Promise<void> {
@@ -116,6 +130,7 @@ class Spray implements HttpSpray {
     upstream.once('connect', () => {
       upstream.off('error', refused);
       this.#taken.set(client.remotePort ?? 0, peer.name);
+      this.#shares.set(peer.name, (this.#shares.get(peer.name) ?? 0) + 1);
       this.#open.add(upstream);
       upstream.on('close', () => this.#open.delete(upstream));
       for (const [from, to] of [
