@@ -132,14 +132,18 @@ function withOptions(options: readonly string[], list: string): readonly string[
 }
 
 /**
- * Whether the token here is this name: setting one bit makes letters small and leaves what else a
- * token of these names has.
+ * Whether the name here is this one, in any case of its letters.
  *
  * @param lower the name in lower case
  */
 export function isName(text: string, at: number, lower: string): boolean {
   for (let index = 0; index < lower.length; index++) {
-    if ((text.charCodeAt(at + index) | 0x20) !== lower.charCodeAt(index)) return false;
+    if (lowerOf(text.charCodeAt(at + index)) !== lower.charCodeAt(index)) return false;
   }
   return true;
+}
+
+/** Of a capital letter alone: what else a token may hold lies one bit apart as well, as `^` and `~`. */
+function lowerOf(code: number): number {
+  return code >= 0x41 && code <= 0x5a ? code | 0x20 : code;
 }
