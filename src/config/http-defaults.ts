@@ -35,6 +35,8 @@ export const httpLimits = {
   connectionsMax: 16_384,
   /** Bytes of pipelined requests held while an earlier one is answered; above it the client waits. */
   pipelinedBytesMax: 65_536,
+  /** The same in pieces as they arrived. */
+  pipelinedPiecesMax: 1_024,
   /** Body bytes kept to give a request to the next candidate when the first one refuses it. */
   replayBytesMax: 65_536,
   /** The same in pieces as they arrived: each costs memory of its own. */

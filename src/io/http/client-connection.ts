@@ -21,6 +21,7 @@ import { type Activity, ConnectionClock } from './connection-clock.ts';
 import { errorResponse } from './error-response.ts';
 import type { ListenerContext } from './listener-context.ts';
 import { ResponseWriter } from './response-writer.ts';
+import { WaitingBytes } from './waiting-bytes.ts';
 
 /**
  * One client's connection: cuts its bytes into requests and serves them one after another, so that
@@ -41,7 +42,7 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
   readonly #clock: ConnectionClock;
   #exchange: ClientExchange | undefined;
   #body: BodyReader | undefined;
-  #waiting: Buffer | undefined;
+  readonly #waiting = new WaitingBytes();
   #drained = 0;
   #isDraining = false;
   #isLingering = false;
@@ -64,15 +65,14 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
 
   /** Bytes held for this client: of responses it has not taken, of requests that wait their turn. */
   get bufferedBytes(): number {
-    const waiting = this.#waiting?.length ?? 0;
-    return this.#socket.writableLength + this.output.pendingBytes + waiting;
+    return this.#socket.writableLength + this.output.pendingBytes + this.#waiting.bytes;
   }
 
   /** Bytes that the client sent. */
   receive(bytes: Buffer): void {
     if (this.#isLingering) return;
-    this.#waiting =
-      this.#waiting === undefined ? this.#advance(bytes) : Buffer.concat([this.#waiting, bytes]);
+    if (this.#waiting.bytes > 0) this.#waiting.add(bytes);
+    else this.#advance(bytes);
     this.#adjustFlow();
     this.progressed(true, bytes.length);
   }
@@ -241,9 +241,8 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
   /** Takes up bytes that had to wait, then lets the socket bring new ones. */
   #continue(): void {
     if (this.#isAdvancing || this.#isLingering) return;
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    if (waiting !== undefined) this.#waiting = this.#advance(waiting);
+    const waiting = this.#waiting.take();
+    if (waiting !== undefined) this.#advance(waiting);
     if (this.#hasClientEnded) this.#endTunnel();
     this.#adjustFlow();
     this.progressed();
@@ -251,32 +250,30 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
 
   /** Ends the request's direction behind the last bytes of the client. */
   #endTunnel(): void {
-    if (this.#waiting !== undefined) return;
+    if (this.#waiting.bytes > 0) return;
     const body = this.#body;
     this.#body = undefined;
     body?.close(this);
   }
 
-  /** @returns what has to wait */
-  #advance(bytes: Buffer): Buffer | undefined {
+  /** Goes through bytes as far as it may now; the rest waits. */
+  #advance(bytes: Buffer): void {
     this.#isAdvancing = true;
     let at = 0;
     while (at < bytes.length && !this.#isLingering && !this.#socket.destroyed) {
       if (this.#mustWait()) {
-        this.#isAdvancing = false;
-        return at === 0 ? bytes : bytes.subarray(at);
+        this.#waiting.add(at === 0 ? bytes : bytes.subarray(at));
+        break;
       }
       at = this.#body === undefined ? this.#takeHead(bytes, at) : this.#takeBody(bytes, at);
     }
     this.#isAdvancing = false;
-    return undefined;
   }
 
   /** The socket is read unless the instance holds the body back or enough already waits. */
   #adjustFlow(): void {
     const isHeld = this.#isBodyHeld && this.#body !== undefined;
-    const isFull = (this.#waiting?.length ?? 0) > httpLimits.pipelinedBytesMax;
-    if (!this.#isLingering && (isHeld || isFull)) this.#socket.pause();
+    if (!this.#isLingering && (isHeld || this.#waiting.isFull)) this.#socket.pause();
     else if (this.#socket.isPaused()) this.#socket.resume();
   }
 
@@ -348,7 +345,7 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
   #close(): void {
     if (this.#isLingering) return;
     this.#isLingering = true;
-    this.#waiting = undefined;
+    this.#waiting.take();
     this.#body = undefined;
     this.output.flush();
     this.#socket.end();
