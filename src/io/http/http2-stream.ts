@@ -197,7 +197,7 @@ export class Http2Stream implements ExchangeHost {
     switch (activity) {
       case 'body':
         // The rest of a body whose request is answered: nobody is told any more.
-        if (this.#exchange === undefined) this.#reset('unread');
+        if (this.#exchange === undefined) this.#stopReading();
         else this.#exchange.fail(408, 'timeout');
         return;
       case 'response':
@@ -296,10 +296,13 @@ export class Http2Stream implements ExchangeHost {
     this.progressed();
   }
 
-  /** Behind an early answer comes too much: the client is told, once it can have all of the answer. */
+  /**
+   * Behind an early answer comes too much, or too slowly: the client is told once it was sent all of
+   * the answer. Before that the reset would overtake its end.
+   */
   #stopReading(): void {
     this.#isTooMuch = true;
-    if (this.#stream.writableFinished) this.#reset('unread');
+    if (this.#stream.state.localClose === 1) this.#reset('unread');
     else this.#stream.pause();
   }
 

@@ -14,8 +14,11 @@ import {
   FrameClient,
   get,
   headers,
+  initialWindowSize,
   post,
   reset,
+  settings,
+  windowUpdate,
 } from '../../support/http2-frames.ts';
 import { closedPort, startRig } from './http-rig.ts';
 import {
@@ -386,6 +389,22 @@ describe('flow of an HTTP/2 stream', () => {
     assert.ok(sent > most);
     assert.equal(stub.requests[0]!.bodyBytes, 0);
     assert.equal(rig.counters.get('http2_resets', 'unread'), 1);
+  });
+
+  it('asks for no more when its early answer has ended, not before', async (t) => {
+    const stub = new Stub((request) => {
+      const response = request.begin(403);
+      response.data(Buffer.from('no'));
+      response.end([]);
+    });
+    const rig = await startHttp2(t, stub.serve, { timeouts: { ...quick, bodyMs: 100 } });
+    const client = new FrameClient(t, rig.port, settings([initialWindowSize, 0]));
+    client.send(headers(1, post(), 0));
+    await client.first('headers', 1);
+    client.send(windowUpdate(1, 3));
+    assert.equal(await client.ended(1), 'headers data data.');
+    await client.until(() => client.shape(1).endsWith('reset'));
+    assert.equal(codeOf(await client.first('reset', 1)), errorCodes.none);
   });
 
   it('takes the rest of a small body behind an early answer without a word', async (t) => {
