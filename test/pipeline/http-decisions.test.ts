@@ -159,7 +159,7 @@ describe('the trace of a request', () => {
     const { head } = routed(journey, '/', headers);
     return [head.headers.get('traceparent'), head.headers.get('tracestate')];
   };
-  const fresh = '00-1234567890abcdef1234567890abcdef-fedcba0987654321-00';
+  const fresh = '00-1234567890abcdef1234567890abcdef-fedcba0987654321-01';
 
   it('begins here where the client has none', () => {
     assert.deepEqual(traceOf(''), [fresh, undefined]);
