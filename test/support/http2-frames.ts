@@ -152,7 +152,8 @@ export class FrameClient {
 
   /** @param to a port of this machine, or a connection that is there */
   constructor(t: TestContext, to: number | Socket, first: Uint8Array = settings()) {
-    this.socket = typeof to === 'number' ? connect({ host: '127.0.0.1', port: to, noDelay: true }) : to;
+    this.socket =
+      typeof to === 'number' ? connect({ host: '127.0.0.1', port: to, noDelay: true }) : to;
     this.socket.on('error', () => undefined);
     this.socket.on('data', (bytes) => {
       this.#take(bytes);
