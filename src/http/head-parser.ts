@@ -15,6 +15,7 @@ export type HeadProgress<Head> =
   | HttpFault;
 
 const more: { readonly kind: 'more' } = { kind: 'more' };
+const nothing: Buffer = Buffer.alloc(0);
 const emptyLine = Buffer.from('\r\n\r\n');
 const carriageReturn = 0x0d;
 const lineFeed = 0x0a;
@@ -36,7 +37,7 @@ interface Grammar<Head extends { readonly kind: string }> {
 export class HeadParser<Head extends { readonly kind: string }> {
   readonly #grammar: Grammar<Head>;
   /** The beginning of a head that came in pieces; doubles, so that a drip costs no more than a gush. */
-  #kept: Buffer = Buffer.alloc(0);
+  #kept: Buffer = nothing;
   #keptBytes = 0;
   #sawEmptyLine = false;
 
@@ -75,10 +76,13 @@ export class HeadParser<Head extends { readonly kind: string }> {
     // No more than a head: the rest may be a large body.
     const most = from + httpLimits.headBytesMax + emptyLine.length - before;
     this.#keep(bytes, from, Math.min(bytes.length, most));
-    const end = this.#kept.subarray(0, this.#keptBytes).indexOf(emptyLine, Math.max(0, before - 3));
+    const kept = this.#kept;
+    const end = kept.subarray(0, this.#keptBytes).indexOf(emptyLine, Math.max(0, before - 3));
     if (end < 0) return this.#unfinished(Math.max(0, before - 1));
+    // Its connection may rest for long, or never send another head in pieces.
+    this.#kept = nothing;
     this.#keptBytes = 0;
-    return this.#take(this.#kept, 0, end + 2, from + end + 4 - before);
+    return this.#take(kept, 0, end + 2, from + end + 4 - before);
   }
 
   /** @param end behind the CRLF of the last line */
@@ -87,21 +91,14 @@ export class HeadParser<Head extends { readonly kind: string }> {
     const isTooLarge = end + 2 - start > httpLimits.headBytesMax;
     const head = isTooLarge ? tooLarge : this.#grammar.head(bytes.toString('latin1', start, end));
     if (!isFault(head)) return { kind: 'head', head, next };
-    const last = Math.min(end, start + httpLimits.headBytesMax);
-    if (hasBareLineEnd(bytes, start, last)) return httpFault('HTTP_LINE_INVALID');
-    return startLineFault(bytes, start, end) ?? head;
+    return earlyFault(bytes, start, start, end) ?? head;
   }
 
-  /** Faults that show before a head is complete. @param from what was looked at before ends here */
+  /** @param from what was looked at before ends here */
   #unfinished(from: number): HeadProgress<Head> {
     const bytes = this.#keptBytes;
-    const last = Math.min(bytes, httpLimits.headBytesMax);
-    if (hasBareLineEnd(this.#kept, from, last)) return httpFault('HTTP_LINE_INVALID');
-    if (bytes > startLineBytesMax) {
-      const fault = startLineFault(this.#kept, 0, bytes);
-      if (fault !== undefined) return fault;
-    }
-    return bytes > httpLimits.headBytesMax ? tooLarge : more;
+    const fault = earlyFault(this.#kept, 0, from, bytes);
+    return fault ?? (bytes > httpLimits.headBytesMax ? tooLarge : more);
   }
 
   #mayOverlookEmptyLine(): boolean {
@@ -123,18 +120,37 @@ export class HeadParser<Head extends { readonly kind: string }> {
 }
 
 const tooLarge: HttpFault = httpFault('HTTP_HEAD_TOO_LARGE');
+const bareLineEnd: HttpFault = httpFault('HTTP_LINE_INVALID');
 
-function startLineFault(bytes: Buffer, start: number, end: number): HttpFault | undefined {
-  const feed = bytes.indexOf(lineFeed, start);
-  const length = (feed < 0 || feed >= end ? end : feed + 1) - start;
-  return length > startLineBytesMax ? httpFault('HTTP_TARGET_TOO_LONG') : undefined;
+/**
+ * Faults that show before a head is complete. Which one counts, of several, must not depend on how
+ * the bytes were split: it is the one that shows first when they come one by one.
+ *
+ * @param start of the head
+ * @param from what was looked at before ends here
+ */
+function earlyFault(
+  bytes: Buffer,
+  start: number,
+  from: number,
+  end: number,
+): HttpFault | undefined {
+  const lineEndMax = start + startLineBytesMax;
+  if (hasBareLineEnd(bytes, start, from, Math.min(end, lineEndMax + 1))) return bareLineEnd;
+  if (end > lineEndMax) {
+    const feed = bytes.indexOf(lineFeed, start);
+    if (feed < 0 || feed >= lineEndMax) return httpFault('HTTP_TARGET_TOO_LONG');
+  }
+  const last = Math.min(end, start + httpLimits.headBytesMax);
+  const isBare = hasBareLineEnd(bytes, start, Math.max(from, lineEndMax), last);
+  return isBare ? bareLineEnd : undefined;
 }
 
 /** Whether a CR or LF stands alone; a CR as the last byte may still get its LF. */
-function hasBareLineEnd(bytes: Buffer, from: number, end: number): boolean {
+function hasBareLineEnd(bytes: Buffer, start: number, from: number, end: number): boolean {
   for (let at = from; at < end; at++) {
     const byte = bytes[at];
-    if (byte === lineFeed && (at === 0 || bytes[at - 1] !== carriageReturn)) return true;
+    if (byte === lineFeed && (at === start || bytes[at - 1] !== carriageReturn)) return true;
     if (byte === carriageReturn && at + 1 < end && bytes[at + 1] !== lineFeed) return true;
   }
   return false;

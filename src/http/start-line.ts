@@ -77,6 +77,7 @@ function originForm(rest: string, path: number, method: string): string {
 
 /** Reads the status line at the beginning of a text; the reason and the blank before it may be missing. */
 export function parseStatusLine(text: string, end: number): StatusLine | HttpFault {
+  if (end + 2 > startLineBytesMax) return httpFault('HTTP_TARGET_TOO_LONG');
   const version = versionAt(text, 0, Math.min(8, end));
   if (version === 'other') return httpFault('HTTP_VERSION_UNSUPPORTED');
   const isWellFormed =

@@ -11,6 +11,7 @@ import {
   type ReceivedRequest,
   serializeRequestHead,
 } from '../../src/http/index.ts';
+import { startLineBytesMax } from '../../src/http/start-line.ts';
 
 /** Everything that a stream of requests says, as one list. */
 function eventsOf(pieces: readonly Buffer[]): string[] {
@@ -69,6 +70,21 @@ const broken = [
   `${stream}POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n`,
   `${stream}GET / HTTP/1.1\r\nHost: a\r\nX: y\nZ: w\r\n\r\n`,
   `${stream}GET / HTTP/1.1\r\nX: ${'y'.repeat(66_000)}`,
+  // Two faults each: the one that shows first counts.
+  `${stream}GET /${'x'.repeat(9_000)} HTTP/1.1\r\nX: y\nZ: w\r\n\r\n`,
+  `${stream}GET /${'x'.repeat(9_000)}`.concat('\ry'.repeat(9_000)),
+  `${stream}GET / HTTP/1.1\r\nX: ${'y'.repeat(66_000)}\n`,
+  // The body's last byte is no part of the next head.
+  'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n\r\nGET / HTTP/1.1\r\n\r\n',
+];
+const longestReason = 'x'.repeat(startLineBytesMax - 'HTTP/1.1 200 \r\n'.length);
+const responses = [
+  `HTTP/1.1 200 ${longestReason}\r\nX: y\r\n\r\n`,
+  `HTTP/1.1 200 ${longestReason}x\r\nX: y\r\n\r\n`,
+  `HTTP/1.1 200 ${longestReason}x\r\nX: y\n\r\n`,
+  `HTTP/1.1 200 ${longestReason}\n\r\n`,
+  `HTTP/1.1 200 ${longestReason}\r\r\n\r\n`,
+  'HTTP/1.1 200 OK\r\n\r\n\r\nHTTP/1.1 200 OK\r\n\r\n',
 ];
 
 describe('reading requests from a stream', () => {
@@ -91,6 +107,44 @@ describe('reading requests from a stream', () => {
     const single = [...bytes].map((byte) => Buffer.from([byte]));
     assert.deepEqual(eventsOf(single), eventsOf([bytes]));
     assert.equal(eventsOf([bytes]).filter((event) => event.startsWith('{')).length, 4);
+  });
+
+  it('gives the same response, or the same fault, for every split', () => {
+    const read = (pieces: readonly Buffer[]): string => {
+      const parser = createResponseHeadParser();
+      let found = '';
+      for (const piece of pieces) {
+        for (let at = 0; at < piece.length;) {
+          const progress = parser.feed(piece, at);
+          if (progress.kind === 'fault') return `${found} ${progress.code}`;
+          if (progress.kind === 'head') found += ` ${progress.head.status}`;
+          at = progress.kind === 'head' ? progress.next : piece.length;
+        }
+      }
+      return found;
+    };
+    const whole = responses.map((raw) => read([Buffer.from(raw)]));
+    assert.deepEqual(whole, [
+      ' 200',
+      ' HTTP_TARGET_TOO_LONG',
+      ' HTTP_TARGET_TOO_LONG',
+      ' HTTP_LINE_INVALID',
+      ' HTTP_LINE_INVALID',
+      ' 200 HTTP_LINE_INVALID',
+    ]);
+    for (const [at, raw] of responses.entries()) {
+      assert.equal(read([...Buffer.from(raw)].map((byte) => Buffer.from([byte]))), whole[at]);
+    }
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...responses.keys()),
+        fc.array(fc.nat({ max: 10_000 }), { maxLength: 6 }),
+        (at, cuts) => {
+          assert.equal(read(splitAt(Buffer.from(responses[at]!), cuts)), whole[at]);
+        },
+      ),
+      { seed: 11, numRuns: 300 },
+    );
   });
 
   it('never throws on random bytes, alone or behind a good head', () => {
