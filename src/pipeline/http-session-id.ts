@@ -42,11 +42,14 @@ export class SessionIds {
 
   #parsed(texts: readonly string[]): readonly SessionId[] {
     const found: SessionId[] = [];
+    let lookedAt = 0;
     for (const text of texts) {
-      if (found.length >= httpLimits.sessionIdsMax || text.length > httpLimits.sessionIdBytesMax) {
+      if (lookedAt >= httpLimits.sessionIdsMax || text.length > httpLimits.sessionIdBytesMax) {
         this.#counters.count('http_overlooked', 'session-id');
         continue;
       }
+      // Counts also where it turns out to be none: to see that costs most.
+      lookedAt++;
       const sessionId = parseSessionId(text);
       if (sessionId !== undefined) found.push(sessionId);
     }

@@ -95,6 +95,14 @@ describe('where session ids are found', () => {
     assert.equal(overlooked, 3);
   });
 
+  it('looks at no more of them where the first are none: decoding what is broken costs most', () => {
+    const broken = 'JSESSIONID=%;'.repeat(sessionIdsMax);
+    assert.deepEqual(texts('/', `${broken.slice(0, -14)};JSESSIONID=a.r1`), ['a|r1']);
+    const { ids, overlooked } = found('/', `${broken}JSESSIONID=a.r1; JSESSIONID=%`);
+    assert.deepEqual(ids, []);
+    assert.equal(overlooked, 2);
+  });
+
   it('overlooks and counts one that is too long, and takes the longest', () => {
     const longest = 'x'.repeat(sessionIdBytesMax);
     assert.deepEqual(texts('/', `JSESSIONID=${longest}`), [`${longest}|`]);
