@@ -18,7 +18,7 @@ export const httpDefaults = {
 export const httpLimits = {
   /** Start line and headers of one head together; above it 431. */
   headBytesMax: 65_536,
-  /** Headers of one head; above it 431. */
+  /** Headers of one head, and as many names in Connection; above it 431. */
   headerCountMax: 128,
   /** Request target; above it 414. */
   targetBytesMax: 8_192,

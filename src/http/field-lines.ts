@@ -42,7 +42,7 @@ export function noDirectives(): Directives {
  * character in the value.
  *
  * @param found takes what the reader must understand
- * @param countMax lines
+ * @param countMax lines, and names in Connection
  * @returns undefined when all are good
  */
 export function fieldsFault(
@@ -66,7 +66,8 @@ export function fieldsFault(
     note(found, text, at, nameEnd, end);
     at = end + 2;
   }
-  return undefined;
+  const isListTooLong = found.connectionOptions.length > countMax;
+  return isListTooLong ? httpFault('HTTP_HEADERS_TOO_MANY') : undefined;
 }
 
 /** @param at the character that may not stand there */
@@ -125,10 +126,13 @@ function take(found: Directives, lower: string, text: string): void {
 
 const keepAlive: readonly string[] = ['keep-alive'];
 
+/** One more than there may be stands for any number of them: each is compared with each header. */
 function withOptions(options: readonly string[], list: string): readonly string[] {
   if (options.length === 0 && list === 'keep-alive') return keepAlive;
-  const names = list.split(',').map((option) => withoutBlanks(option).toLowerCase());
-  return [...options, ...names.filter((name) => name !== '')];
+  const left = Math.max(0, httpLimits.headerCountMax - options.length);
+  const names = list.split(',', left + 1).map((option) => withoutBlanks(option).toLowerCase());
+  const isTooLong = names.length > left;
+  return [...options, ...(isTooLong ? names : names.filter((name) => name !== ''))];
 }
 
 /**

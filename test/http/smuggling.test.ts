@@ -49,6 +49,21 @@ const cases: readonly Case[] = [
     raw: get('X: a\r\n'.repeat(headerCountMax)),
     verdict: 'HTTP_HEADERS_TOO_MANY',
   },
+  {
+    why: 'as many options as may be',
+    raw: get(`Connection: ${'a,'.repeat(headerCountMax / 2 - 1)}a\r\n`.repeat(2)),
+    verdict: 1,
+  },
+  {
+    why: 'an option too many in one header',
+    raw: get(`Connection: ${'a,'.repeat(headerCountMax)}a\r\n`),
+    verdict: 'HTTP_HEADERS_TOO_MANY',
+  },
+  {
+    why: 'an option too many in several headers',
+    raw: get(`Connection: ${'a,'.repeat(headerCountMax / 2)}a\r\n`.repeat(2)),
+    verdict: 'HTTP_HEADERS_TOO_MANY',
+  },
   { why: 'the largest head', raw: get(`X: ${'a'.repeat(headBytesMax - 32)}\r\n`), verdict: 1 },
   {
     why: 'a head too large',
