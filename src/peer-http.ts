@@ -37,6 +37,8 @@ export interface HttpSideParts {
   readonly links: () => Links;
   readonly application: () => Application;
   readonly numberKnown: (number: string) => Promise<void>;
+  /** Body bytes came from a client, or for one. */
+  readonly onBodyBytes: (bytes: number) => void;
 }
 
 /** Of requests for a server that is no instance: it is told nothing of the cluster. */
@@ -97,7 +99,7 @@ export class HttpSide {
   };
 
   #createListeners(): HttpListener[] {
-    const { config, counters, log, numberKnown } = this.#parts;
+    const { config, counters, log, numberKnown, onBodyBytes } = this.#parts;
     const { listeners, connections, timeouts, trustedProxies } = config.http;
     const journey = this.#createJourney();
     const retries = new RetryBudget(config.http.retries.budgetPercent);
@@ -120,6 +122,7 @@ export class HttpSide {
           whenNumberKnown: numberKnown,
           counters,
           log,
+          onBodyBytes,
           connectionsMax: connections.max,
           sources,
           streamsMax: connections.streamsMax,

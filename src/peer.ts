@@ -251,6 +251,7 @@ class Peer implements RunningPeer {
       links: () => this.#links,
       application: () => this.#application,
       numberKnown: (number) => this.#numbers?.whenKnown(number) ?? Promise.resolve(),
+      onBodyBytes: this.#buffers.passed,
     });
   }
 

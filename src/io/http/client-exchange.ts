@@ -134,6 +134,7 @@ export class ClientExchange implements ResponseReceiver {
     if (this.#isOver) return;
     this.#body.data(chunk);
     this.#serving?.data(chunk);
+    this.#host.context.passed(chunk.length);
   }
 
   /** The request's body is whole. */
@@ -229,6 +230,7 @@ export class ClientExchange implements ResponseReceiver {
   data(chunk: Uint8Array): void {
     if (this.#isOver) return;
     if (!this.#writer.isStarted || !this.#writer.data(chunk)) this.fail(502, 'broken');
+    this.#host.context.passed(chunk.length);
   }
 
   end(trailers: HeaderList): void {

@@ -39,6 +39,8 @@ export interface ListenerContext {
   readonly retries: RetryBudget;
   readonly whenNumberKnown: (number: string) => Promise<void>;
   readonly counters: Counters;
+  /** Body bytes came from a client, or for one. */
+  readonly passed: (bytes: number) => void;
   readonly timeouts: HttpTimeouts;
   readonly log: HttpLog;
   /** Requests of one HTTP/2 connection at one time. */

@@ -48,6 +48,8 @@ export interface HttpListenerOptions {
   readonly whenNumberKnown: (number: string) => Promise<void>;
   readonly counters: Counters;
   readonly log: HttpLog;
+  /** Body bytes came from a client, or for one. */
+  readonly onBodyBytes?: (bytes: number) => void;
   /** Default `httpLimits.connectionsMax`. */
   readonly connectionsMax?: number;
   /**
@@ -255,6 +257,7 @@ function createContext(options: HttpListenerOptions): ListenerContext {
     retries: retries ?? new RetryBudget(httpDefaults.retryBudgetPercent),
     whenNumberKnown,
     counters,
+    passed: options.onBodyBytes ?? (() => undefined),
     timeouts: { ...httpTimeouts, ...timeouts },
     log: new LimitedLog(options.log, () => performance.now()),
     streamsMax: streamsMax ?? httpDefaults.streamsPerConnection,

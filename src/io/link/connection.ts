@@ -154,14 +154,13 @@ export class Connection {
 
   #greeting(kind: LaneKind, lane: Lane, hello: HelloFrame): Greeting {
     if (kind === 'sip') return { kind };
-    const { limits, counters, log, onBodyBytes } = this.#context;
+    const { limits, counters, log } = this.#context;
     this.#exchanges = new AskedExchanges({
       outbox: lane.outbox,
       limits,
       counters,
       log,
       peerWindowBytes: hello.windowBytes,
-      onBodyBytes,
       onClosed: this.#onExchangeClosed,
     });
     return { kind, exchanges: this.#exchanges };

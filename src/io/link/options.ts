@@ -45,7 +45,7 @@ export interface LinkOptions {
   readonly onPeerFailed?: (peer: string) => void;
   /** The link to a peer takes work from now on. */
   readonly onPeerUp?: (peer: string) => void;
-  /** Body bytes went over a link, in either direction. */
+  /** Body bytes of an exchange that is served here went over a link, in either direction. */
   readonly onBodyBytes?: (bytes: number) => void;
   /** Default `linkLimits` and `transactionLimits`. */
   readonly limits?: Partial<LinkLimits>;
