@@ -242,8 +242,13 @@ export class UpstreamHttp2Stream implements ExchangeCarrier {
 
   #cancel(): void {
     // A stream that both sides have ended waits for its reader, who will not come.
-    if (this.#stream.closed) this.#stream.destroy();
-    else this.#stream.close(constants.NGHTTP2_CANCEL);
+    if (this.#stream.closed) {
+      this.#stream.destroy();
+      return;
+    }
+    // `close` would end the request before it resets it, and half a body would look like a whole one.
+    this.#stream.end = () => this.#stream;
+    this.#stream.close(constants.NGHTTP2_CANCEL);
   }
 
   #closed(): void {
@@ -254,8 +259,12 @@ export class UpstreamHttp2Stream implements ExchangeCarrier {
     const isRefused = !this.#hasBegun && this.#isUnprocessed();
     const isStale = this.#isStale() && exchange.isRepeatable;
     this.#session.count(isRefused ? 'refused-stream' : isStale ? 'stale' : 'reset-stream');
-    if ((isRefused || isStale) && exchange.canMove) this.#move(exchange);
-    else exchange.fail(isRefused ? 'refused' : this.#failure());
+    if ((isRefused || isStale) && exchange.canMove) {
+      exchange.dropped();
+      this.#session.again(exchange);
+    } else {
+      exchange.fail(isRefused ? 'refused' : this.#failure());
+    }
   }
 
   #isUnprocessed(): boolean {
@@ -272,12 +281,6 @@ export class UpstreamHttp2Stream implements ExchangeCarrier {
 
   #failure(): ResetCode {
     return this.#stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM ? 'limit' : 'broken';
-  }
-
-  #move(exchange: UpstreamHttp2Exchange): void {
-    exchange.dropped();
-    if (this.#isAskerPaused) exchange.response.resume();
-    this.#session.again(exchange);
   }
 
   #sendTrailers(): void {

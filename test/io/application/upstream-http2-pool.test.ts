@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import type { ServerHttp2Stream } from 'node:http2';
 import { describe, it } from 'node:test';
+import { createUpstreamHttp, UpstreamApplication } from '../../../src/io/application/upstream.ts';
+import { Counters } from '../../../src/pipeline/counters.ts';
+import { upstreamConfig } from '../http/http-rig.ts';
 import { Inbox } from '../sip/sip-rig.ts';
-import { type Asker, Http2Rig, requestOf, startHttp2Origin } from './upstream-http2-rig.ts';
+import { Asker, envelope, Http2Rig, requestOf, startHttp2Origin } from './upstream-http2-rig.ts';
 
 function answer(stream: ServerHttp2Stream): void {
   stream.respond({ ':status': 200 });
@@ -95,7 +98,7 @@ describe('sessions with an HTTP/2 server', () => {
       connectionsMax: 1,
       queueMax: 1,
       limits: { streamsMax: 1 },
-      timeouts: { queueMs: 30 },
+      timeouts: { queueMs: 300 },
     });
     const first = rig.ask();
     const stream = await held.take();
@@ -172,5 +175,20 @@ describe('sessions with an HTTP/2 server', () => {
     const asker = rig.ask(requestOf({ method: 'POST', framing: { kind: 'chunked' } }));
     await rig.upstream.stop();
     assert.deepEqual([asker.code, rig.upstream.connections], ['refused', 0]);
+  });
+
+  it('are what an application has whose server is configured to speak HTTP/2', async (t) => {
+    const origin = await startHttp2Origin(t, answer);
+    const counters = new Counters();
+    for (const protocol of ['http2', 'http1'] as const) {
+      const config = upstreamConfig(origin.port, { protocol });
+      const http = createUpstreamHttp({ config, counters, log: { warn: () => undefined } });
+      const application = new UpstreamApplication({ sip: undefined, http, counters });
+      const asker = new Asker();
+      application.serveHttp(requestOf(), envelope, asker).end([]);
+      await asker.over;
+      await application.stop();
+      assert.equal(asker.code ?? asker.text, protocol === 'http2' ? 'ok' : 'broken');
+    }
   });
 });

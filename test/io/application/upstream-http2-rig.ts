@@ -39,7 +39,7 @@ export interface Http2RigOptions extends UpstreamOverrides {
   readonly limits?: Partial<UpstreamHttp2Limits>;
 }
 
-const envelope: Envelope = {
+export const envelope: Envelope = {
   keyDigest: 'k'.repeat(22),
   instance: 'p1',
   reason: 'rule',
