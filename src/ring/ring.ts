@@ -57,7 +57,10 @@ function remembering(find: Ring['successors']): Ring['successors'] {
   const byCount = new Map<number, Map<string, readonly string[]>>();
   return (keyDigest, count) => {
     let known = byCount.get(count);
-    if (known === undefined) byCount.set(count, (known = new Map()));
+    if (known === undefined) {
+      known = new Map();
+      byCount.set(count, known);
+    }
     let successors = known.get(keyDigest);
     if (successors === undefined) {
       successors = Object.freeze(find(keyDigest, count));
