@@ -5,6 +5,8 @@ import { fieldLines } from './header-block.ts';
 
 /** The only TE that goes on: a peer passes trailers along. */
 export const teLine = 'TE: trailers\r\n';
+/** Never the first line: Host stands before it. */
+const teAtLineBegin = `\n${teLine}`;
 
 /**
  * Text of a request head, latin1, for an HTTP/1.1 server. Throws when method or target cannot be
@@ -18,7 +20,7 @@ export function serializeRequestHead(head: RequestHead, extra = ''): string {
   }
   const { text } = head.headers;
   // RFC 9110 section 10.1.4: a sender of TE names it in Connection.
-  const connection = text.includes(teLine) ? 'Connection: TE\r\n' : '';
+  const connection = text.includes(teAtLineBegin) ? 'Connection: TE\r\n' : '';
   const line = `${head.method} ${head.target} HTTP/1.1\r\n`;
   return `${line}${text}${framingLine(head.framing)}${connection}${extra}\r\n`;
 }

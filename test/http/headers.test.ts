@@ -219,6 +219,19 @@ describe('writing heads', () => {
     }
   });
 
+  it('names TE in Connection where there is one, and not for what ends alike', () => {
+    const written = (name: string): string =>
+      serializeRequestHead({
+        ...request,
+        headers: HeaderBlock.of([
+          ['Host', 'a'],
+          [name, 'trailers'],
+        ]),
+      });
+    assert.match(written('TE'), /\r\nConnection: TE\r\n/);
+    assert.doesNotMatch(written('X-TE'), /Connection/);
+  });
+
   it('makes framing from the body', () => {
     const written = (framing: Parameters<typeof serializeResponseHead>[1]): string =>
       serializeResponseHead(
