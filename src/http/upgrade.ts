@@ -6,7 +6,8 @@ export const tunnelBody: BodyFraming = { kind: 'tunnel' };
 
 /**
  * Protocols that would take the place of HTTP itself on a connection: whoever spoke them through a
- * tunnel would pass by everything that a peer checks (request smuggling by h2c).
+ * tunnel would pass by everything that a peer checks (request smuggling by h2c, and by its drafts,
+ * which have a number behind a dash).
  */
 const never = /^(?:h2c?|http|tls|ssl)(?:\/|$)/;
 
