@@ -6,10 +6,9 @@ export const tunnelBody: BodyFraming = { kind: 'tunnel' };
 
 /**
  * Protocols that would take the place of HTTP itself on a connection: whoever spoke them through a
- * tunnel would pass by everything that a peer checks (request smuggling by h2c, and by its drafts,
- * which have a number behind a dash).
+ * tunnel would pass by everything that a peer checks (request smuggling by h2c). A dash is that of a draft.
  */
-const never = /^(?:h2c?|http|tls|ssl)(?:\/|$)/;
+const never = /^(?:h2c?|http|tls|ssl)(?:[/-]|$)/;
 
 /**
  * The protocol that a request asks to go over to (RFC 9110 section 7.8); undefined where it asks for
