@@ -407,7 +407,7 @@ export const gossipIncarnationEpochSeconds = 1_577_836_800;
 /** Memory of one process. */
 export const memoryLimits = {
   /** Body bytes after which the buffers that held them are freed. */
-  bytesPerCollection: 2_097_152,
+  bytesPerCollection: 3_145_728,
 } as const;
 
 /** The links between peers; docs/link.md says how they act together. */

@@ -23,7 +23,7 @@ const sampleIntervalMs = 100;
 /** Samples the resident memory of processes while `work` runs. */
 export async function memoryGrowth(
   processes: readonly Watched[],
-  work: () => Promise<void>,
+  work: () => Promise<unknown>,
 ): Promise<MemoryGrowth[]> {
   const baselines = await Promise.all(processes.map(({ pid }) => baselineOf(pid)));
   const samples = processes.map((): number[] => []);
