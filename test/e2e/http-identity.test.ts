@@ -12,7 +12,7 @@ import { openBrowser } from '../support/browser.ts';
 import { metric } from '../support/cluster.ts';
 import { curl } from '../support/http-curl.ts';
 import { Doors, doors, type Asked, type Door } from '../support/http-doors.ts';
-import { fetchIn, type Fetched } from '../support/http-page.ts';
+import { echoesIn, eventsIn, fetchIn, type Fetched } from '../support/http-page.ts';
 import {
   comparable,
   comparableAcrossVersions,
@@ -332,6 +332,9 @@ async function byChromium(t: TestContext, all: Doors): Promise<void> {
     const seen = [];
     for (const fetched of fetches) seen.push(await fetchIn(page, fetched));
     assert.ok(seen.every(({ status }) => status < 500));
-    return seen;
+    const events = await eventsIn(page, `/events/${randomUUID()}`, 20);
+    const echoes = await echoesIn(page, '/socket', ['one', 'grüße', 'x'.repeat(100_000)]);
+    assert.deepEqual([events.length, echoes.length], [20, 3]);
+    return [seen, events, echoes];
   });
 }

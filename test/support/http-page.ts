@@ -41,3 +41,51 @@ export async function fetchIn(page: Page, fetched: Fetched): Promise<FetchedAnsw
     sha256: Buffer.from(digest).toString('hex'),
   };
 }
+
+/** Follows `/events/:id` by EventSource; asks for each further event when the one before has come. */
+export function eventsIn(page: Page, path: string, count: number): Promise<string[]> {
+  return page.evaluate(
+    ([url, wanted]) =>
+      new Promise<string[]>((resolve, reject) => {
+        const events: string[] = [];
+        const source = new EventSource(url);
+        source.onerror = () => {
+          reject(new Error(`the stream broke after ${events.length} events`));
+        };
+        source.onmessage = ({ data }: { data: string }) => {
+          events.push(data);
+          if (events.length === wanted) {
+            source.close();
+            resolve(events);
+          } else {
+            const body = JSON.stringify({ event: events.length });
+            fetch(url, { method: 'POST', body }).catch(reject);
+          }
+        };
+      }),
+    [path, count] as const,
+  );
+}
+
+/** Sends texts through a WebSocket of the page's origin and gives what comes back. */
+export function echoesIn(page: Page, path: string, texts: readonly string[]): Promise<string[]> {
+  return page.evaluate(
+    ([url, sent]) =>
+      new Promise<string[]>((resolve, reject) => {
+        const echoes: string[] = [];
+        const socket = new WebSocket(url);
+        socket.onopen = () => {
+          for (const text of sent) socket.send(text);
+        };
+        socket.onmessage = ({ data }: { data: string }) => {
+          echoes.push(data);
+          if (echoes.length === sent.length) socket.close(4000, 'enough');
+        };
+        socket.onclose = ({ code }) => {
+          if (code === 4000) resolve(echoes);
+          else reject(new Error(`closed with ${code} after ${echoes.length} echoes`));
+        };
+      }),
+    [path, texts] as const,
+  );
+}
