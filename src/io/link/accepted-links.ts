@@ -169,9 +169,9 @@ export class AcceptedLinks {
 
   #end(accepted: AcceptedLane): void {
     this.#forget(accepted);
-    accepted.lane.outbox.flush();
-    accepted.lane.close();
-    accepted.call.end();
+    accepted.lane.leave(() => {
+      accepted.call.end();
+    });
   }
 
   #forget(accepted: AcceptedLane): void {

@@ -42,11 +42,13 @@ export class Connection {
   readonly #client: Client;
   readonly #calls: Call[] = [];
   readonly #lanes = new Map<LaneKind, Lane>();
-  readonly #helloTimer: NodeJS.Timeout;
+  /** Ends the connection that does not come up, or does not end whole. */
+  #timer: NodeJS.Timeout;
   readonly #onExchangeClosed: () => void;
   #exchanges: AskedExchanges | undefined;
   #epoch = 0;
   #isUp = false;
+  #isLeaving = false;
   #isEnded = false;
 
   constructor(
@@ -64,13 +66,13 @@ export class Connection {
     const target = `dns:${peer.address}`;
     this.#client = new Client(target, credentials, clientOptions(context.limits, peer.name));
     for (const kind of laneKinds) this.#openLane(kind);
-    this.#helloTimer = setTimeout(() => {
+    this.#timer = setTimeout(() => {
       this.#end('unreachable');
     }, context.limits.helloTimeoutMs);
   }
 
   get isUp(): boolean {
-    return this.#isUp;
+    return this.#isUp && !this.#isLeaving;
   }
 
   /** Start epoch that the peer told; 0 before its hello. */
@@ -118,18 +120,34 @@ export class Connection {
     call.on('data', (batch: Buffer) => {
       lane.receive(batch);
     });
-    this.#watchEnd(call);
+    this.#watchEnd(call, kind);
     lane.sendHello(kind);
   }
 
   /** A failure counts at once; an orderly end when all that came before it was read. */
-  #watchEnd(call: Call): void {
+  #watchEnd(call: Call, kind: LaneKind): void {
     call.on('status', (given: StatusObject) => {
-      if (given.code === status.OK) call.once('end', () => this.#end('left'));
+      if (given.code === status.OK) call.once('end', () => this.#left(kind));
       else this.#end(endOf(given));
     });
     // The status tells the same; without a listener the event would be thrown.
     call.on('error', () => undefined);
+  }
+
+  /** The peer ended a lane in order; on the other one there may be more to read before its end. */
+  #left(kind: LaneKind): void {
+    if (this.#isEnded) return;
+    this.#lanes.get(kind)?.close(true);
+    this.#lanes.delete(kind);
+    if (this.#lanes.size === 0) {
+      this.#end('left');
+      return;
+    }
+    this.#isLeaving = true;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#end('left');
+    }, this.#context.limits.helloTimeoutMs);
   }
 
   #greeted(kind: LaneKind, lane: Lane, hello: HelloFrame): Greeting | undefined {
@@ -167,8 +185,8 @@ export class Connection {
   }
 
   #cameUp(): void {
-    if (this.#isEnded) return;
-    clearTimeout(this.#helloTimer);
+    if (this.#isEnded || this.#isLeaving) return;
+    clearTimeout(this.#timer);
     this.#isUp = true;
     this.#events.up();
   }
@@ -178,7 +196,7 @@ export class Connection {
     this.#isEnded = true;
     const wasUp = this.#isUp;
     this.#isUp = false;
-    clearTimeout(this.#helloTimer);
+    clearTimeout(this.#timer);
     this.#events.ended(reason, wasUp);
     for (const lane of this.#lanes.values()) lane.close();
     for (const call of this.#calls) {

@@ -266,9 +266,12 @@ export class AskedExchange extends Exchange {
     this.#response = response;
   }
 
-  /** Nothing of it has been written to the connection. */
-  get isUnsent(): boolean {
-    return this.#openTurn === this.host.outbox.turn;
+  /**
+   * The peer has not seen it: nothing of it was written to the connection, or it was still on its way
+   * when the peer ended the lane in order.
+   */
+  isUnbegun(isInOrder: boolean): boolean {
+    return this.#openTurn === this.host.outbox.turn || (isInOrder && !this.#hasHead);
   }
 
   open(frame: HttpBodyFrame): void {

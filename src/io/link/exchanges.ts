@@ -59,16 +59,26 @@ abstract class Exchanges<Kind extends Exchange> implements ExchangeHost {
     }
   }
 
-  /** The lane is gone. */
-  fail(): void {
-    for (const exchange of [...this.open.values()]) {
-      const code = exchange instanceof AskedExchange && exchange.isUnsent ? 'refused' : 'broken';
+  /**
+   * The lane is gone.
+   *
+   * @param isInOrder the peer ended it, having reset all that it had begun
+   */
+  fail(isInOrder: boolean): void {
+    this.#endAll((exchange) => {
+      const isUnbegun = exchange instanceof AskedExchange && exchange.isUnbegun(isInOrder);
+      const code = isUnbegun ? 'refused' : 'broken';
       this.context.counters.count('link_http_resets', code);
-      this.#guard(exchange.id, () => {
-        exchange.receiveReset(code);
-        return true;
-      });
-    }
+      exchange.receiveReset(code);
+    });
+  }
+
+  /** Breaks what runs, on both sides. */
+  abort(): void {
+    this.#endAll((exchange) => {
+      this.context.counters.count('link_http_resets', 'broken');
+      exchange.abort('broken');
+    });
   }
 
   passed(bytes: number): void {
@@ -83,6 +93,15 @@ abstract class Exchanges<Kind extends Exchange> implements ExchangeHost {
     this.open.delete(exchange.id);
     this.#stalled.delete(exchange);
     this.context.onClosed();
+  }
+
+  #endAll(end: (exchange: Kind) => void): void {
+    for (const exchange of [...this.open.values()]) {
+      this.#guard(exchange.id, () => {
+        end(exchange);
+        return true;
+      });
+    }
   }
 
   /** The one place where a defect of own side is caught. */

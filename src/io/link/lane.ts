@@ -86,13 +86,32 @@ export class Lane implements FrameSink {
     }
   }
 
-  /** The call is over: exchanges on it end, nothing more is sent or delivered. */
-  close(): void {
+  /**
+   * The call is over: exchanges on it end, nothing more is sent or delivered.
+   *
+   * @param isInOrder the peer has left ({@link leave}), and all that it sent before was read
+   */
+  close(isInOrder = false): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#greeting?.kind === 'http') this.#greeting.exchanges.fail();
+    if (this.#greeting?.kind === 'http') this.#greeting.exchanges.fail(isInOrder);
     this.outbox.close();
     if (this.#greeting?.kind === 'sip') this.#context.asks.laneGone(this);
+  }
+
+  /**
+   * Ends the lane in order. Exchanges that run are reset, so that the peer knows: what it opened beside
+   * them was never begun. Calls back when all that waits was given to the call, which is then to end.
+   */
+  leave(sent: () => void): void {
+    if (this.#isClosed) {
+      sent();
+      return;
+    }
+    if (this.#greeting?.kind === 'http') this.#greeting.exchanges.abort();
+    this.#isClosed = true;
+    if (this.#greeting?.kind === 'sip') this.#context.asks.laneGone(this);
+    this.outbox.finish(sent);
   }
 
   // Frames, as the decoder finds them.

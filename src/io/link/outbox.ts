@@ -31,6 +31,7 @@ export class Outbox {
   #wasCongested = false;
   #isScheduled = false;
   #isClosed = false;
+  #whenSent: (() => void) | undefined;
   #turn = 0;
 
   constructor(
@@ -124,7 +125,7 @@ export class Outbox {
 
   /** Queues a frame; its body bytes are read when the turn ends and must not change until then. */
   post(frame: HttpFrame | HelloFrame | GoodbyeFrame, bodyBytes = 0): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#whenSent !== undefined) return;
     this.#frames.push(frame);
     this.grow(bodyBytes);
   }
@@ -153,6 +154,20 @@ export class Outbox {
   close(): void {
     this.#isClosed = true;
     this.#frames = [];
+  }
+
+  /** Takes nothing more; calls back, then closed, when all that waits was given to the call. */
+  finish(sent: () => void): void {
+    this.#whenSent = sent;
+    this.flush();
+    this.#closeWhenSent();
+  }
+
+  #closeWhenSent(): void {
+    const sent = this.#whenSent;
+    if (sent === undefined || this.#isClosed || this.#frames.length > 0) return;
+    this.close();
+    sent();
   }
 
   #isBelow(bytes: number): boolean {
@@ -204,6 +219,7 @@ export class Outbox {
       } else if (this.#wasCongested && this.#unsentBytes === 0) {
         this.flush();
       }
+      this.#closeWhenSent();
     });
   }
 }

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
+import type { ResponseReceiver } from '../../../src/http/index.ts';
 import { linkLimits } from '../../../src/config/defaults.ts';
 import { relayMethod } from '../../../src/io/link/service.ts';
+import { nothing } from '../http/listener-parts.ts';
 import {
   Cable,
   Recorder,
@@ -258,6 +260,52 @@ describe('the life of a link', () => {
     await stopped;
     await a.until(() => a.downReasons.includes('left'));
     assert.deepEqual(a.failed, []);
+  });
+
+  it('refuses what was on its way when the peer left: nobody has begun it', async () => {
+    const a = peer('a');
+    const b = peer('b');
+    await linked(a, b);
+    const response = new Recorder();
+    a.links.openHttp('b', { ...getRequest, method: 'POST' }, envelope, response)?.end([]);
+    // It has nothing to wait for, and leaves before it reads the request.
+    const stopped = b.links.stop(60_000);
+    await response.until(({ code }) => code !== undefined);
+    assert.equal(response.code, 'refused');
+    await stopped;
+  });
+
+  it('sends all of the last responses before it leaves, however much they are', async () => {
+    const a = peer('a');
+    const b = peer('b');
+    await linked(a, b);
+    const answers: ResponseReceiver[] = [];
+    b.serve = (_request, _envelope, response) => {
+      response.head(okResponse);
+      answers.push(response);
+      return nothing;
+    };
+    const responses = Array.from({ length: 30 }, () => new Recorder());
+    for (const response of responses) {
+      a.links.openHttp('b', getRequest, envelope, response)?.end([]);
+    }
+    await Promise.all(responses.map((response) => response.until(({ heads }) => heads.length > 0)));
+    const stopped = b.links.stop(60_000);
+    const body = Buffer.alloc(250_000);
+    for (const answer of answers) {
+      answer.data(body);
+      answer.end([]);
+    }
+    await Promise.all(
+      responses.map((one) => one.until(({ trailers, code }) => (trailers ?? code) !== undefined)),
+    );
+    const seen = responses.map(({ bytes, code }) => ({ bytes, code }));
+    assert.deepEqual(
+      seen,
+      seen.map(() => ({ bytes: body.length, code: undefined })),
+    );
+    await stopped;
+    assert.equal(a.links.isUp('b'), false);
   });
 
   it('ends running exchanges at the deadline of a stop', async () => {

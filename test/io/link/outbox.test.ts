@@ -133,10 +133,51 @@ describe('the outbox of a lane', () => {
     await turn();
     const unwritten = new Recorder();
     exchanges.ask(getRequest, envelope, unwritten);
-    exchanges.fail();
+    exchanges.fail(false);
     assert.equal(written.code, 'broken');
     assert.equal(unwritten.code, 'refused');
     assert.equal(exchanges.count, 0);
+  });
+
+  it('resets what a peer that left in order had not begun as refused', async () => {
+    const { exchanges } = setUp();
+    const [begun, onItsWay] = [new Recorder(), new Recorder()];
+    for (const response of [begun, onItsWay]) exchanges.ask(getRequest, envelope, response);
+    await turn();
+    const response = { status: 200, reason: '', headers: HeaderBlock.empty } as const;
+    exchanges.receive({
+      kind: 'head',
+      exchange: 1,
+      response: { ...response, framing: { kind: 'chunked' } },
+      data: Buffer.alloc(0),
+      end: false,
+      trailers: [],
+    });
+    exchanges.fail(true);
+    assert.equal(begun.code, 'broken');
+    assert.equal(onItsWay.code, 'refused');
+  });
+
+  it('is finished when all that waits was given to the connection, and takes nothing more', async () => {
+    const { stream, outbox } = setUp();
+    const frame = { kind: 'data', exchange: 1, end: false, trailers: [] } as const;
+    let isSent = false;
+    while (outbox.takesBodies()) {
+      outbox.post({ ...frame, data: Buffer.alloc(30_000) }, 30_000);
+      outbox.flush();
+    }
+    outbox.post({ ...frame, data: Buffer.from('last words') }, 10);
+    outbox.finish(() => {
+      isSent = true;
+    });
+    outbox.post({ ...frame, data: Buffer.from('too late') }, 8);
+    assert.equal(isSent, false);
+    await turn();
+    stream.takeAll();
+    assert.equal(isSent, true);
+    const sent = Buffer.concat(stream.batches);
+    assert.ok(sent.includes('last words'));
+    assert.ok(!sent.includes('too late'));
   });
 });
 
