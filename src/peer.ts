@@ -73,8 +73,8 @@ class Peer implements RunningPeer {
   readonly #stamper: Stamper;
   /** What was started, to be stopped in reverse order. */
   readonly #closers: (() => Promise<void>)[] = [];
-  /** The same for what carries exchanges under way; these stop together, before all others. */
-  readonly #carriers: (() => Promise<void>)[] = [];
+  /** Stops what carries exchanges under way, before all others. */
+  #stopCarriers: (() => Promise<void>) | undefined;
   /** Start of this process in seconds; a restart under the same name has a higher one. */
   readonly #epoch = Math.floor(Date.now() / 1000);
   readonly #numbers: EnumResolver | undefined;
@@ -117,8 +117,11 @@ class Peer implements RunningPeer {
     await this.#run(this.#application);
     await this.#run(this.#sip);
     await this.#links.start();
-    this.#carriers.push(() => this.#links.stop(peerLimits.linkStopMs));
-    this.#carriers.push(() => this.#http.stop());
+    this.#stopCarriers = async () => {
+      const served = this.#http.stop();
+      // What clients have begun to send is for other peers now: the links stand as long as it may come.
+      await Promise.all([served, this.#links.stop(peerLimits.linkStopMs, served)]);
+    };
     await this.#http.start();
     const admin = this.#createAdmin();
     this.#closers.push(() => admin.stop());
@@ -177,7 +180,9 @@ class Peer implements RunningPeer {
     this.#endDrain?.();
     this.#announce('disabled');
     // Others close their links to a peer that left, with all that runs on them: leaving comes after.
-    await Promise.all(this.#carriers.splice(0).map((close) => this.#close(close)));
+    const stopCarriers = this.#stopCarriers;
+    this.#stopCarriers = undefined;
+    if (stopCarriers !== undefined) await this.#close(stopCarriers);
     await this.#gossip?.leave();
     for (const close of this.#closers.splice(0).reverse()) await this.#close(close);
     this.#numbers?.close();

@@ -41,6 +41,30 @@ async function closed(address: string): Promise<void> {
   }
 }
 
+/** Peers with one such server each. */
+async function startPeers(
+  t: TestContext,
+  servers: readonly { readonly port: number }[],
+): Promise<PeerProcess[]> {
+  const listen = { address: '127.0.0.1', port: 0 };
+  const peers: PeerProcess[] = [];
+  for (const { port } of servers) {
+    const seeds = peers.slice(0, 1).map(({ gossip }) => gossip);
+    const peer = await startPeerProcess(t, `peer-${peers.length + 1}`, {
+      gossip: { listen, seeds },
+      sip: { listeners: [], internal: listen },
+      application: { kind: 'upstream', http: { host: '127.0.0.1', port } },
+      http: { listeners: [listen], contextRoots: [{ path: '/', kind: 'web' }] },
+    });
+    peers.push(peer);
+  }
+  await ringOf(
+    peers.map(({ admin }) => admin),
+    peers.length,
+  );
+  return peers;
+}
+
 describe('a peer that stops', { timeout: 60_000 }, () => {
   for (const [role, at] of [
     ['took in', 0],
@@ -48,20 +72,7 @@ describe('a peer that stops', { timeout: 60_000 }, () => {
   ] as const)
     it(`lets the exchanges end that it ${role} when others are at the far side`, async (t) => {
       const held = await Promise.all([startHeldServer(t), startHeldServer(t)]);
-      const listen = { address: '127.0.0.1', port: 0 };
-      const peers: PeerProcess[] = [];
-      for (const { port } of held) {
-        const seeds = peers.map(({ gossip }) => gossip);
-        const peer = await startPeerProcess(t, `peer-${peers.length + 1}`, {
-          gossip: { listen, seeds },
-          sip: { listeners: [], internal: listen },
-          application: { kind: 'upstream', http: { host: '127.0.0.1', port } },
-          http: { listeners: [listen], contextRoots: [{ path: '/', kind: 'web' }] },
-        });
-        peers.push(peer);
-      }
-      const admins = peers.map(({ admin }) => admin);
-      await ringOf(admins, peers.length);
+      const peers = await startPeers(t, held);
       const [ingress] = peers;
       const stopped = peers[at];
       assert.ok(ingress !== undefined && stopped !== undefined);
@@ -75,4 +86,27 @@ describe('a peer that stops', { timeout: 60_000 }, () => {
         assert.equal(await answer.text(), 'whole');
       }
     });
+
+  it('hands to others what it has begun to read', async (t) => {
+    const servers = await Promise.all([startHeldServer(t), startHeldServer(t)]);
+    const [leaver, other] = await startPeers(t, servers);
+    assert.ok(leaver !== undefined && other !== undefined);
+    const [host, port] = leaver.http.split(':');
+    const client = connect(Number(port), host);
+    t.after(() => client.destroy());
+    client.setEncoding('latin1').write(`GET / HTTP/1.1\r\nHost: ${leaver.http}\r\n`);
+    // When this is answered the head's beginning was read.
+    const before = fetch(`http://${leaver.http}/`);
+    await Promise.race(servers.map(({ until }) => until(1)));
+    for (const { waiting } of servers) for (const response of waiting.splice(0)) response.end();
+    await before;
+    process.kill(leaver.pid, 'SIGTERM');
+    await closed(leaver.http);
+    client.write('\r\n');
+    const answered = once(client, 'data') as Promise<[string]>;
+    await Promise.race([servers[1].until(1), answered]);
+    for (const response of servers[1].waiting) response.end('elsewhere');
+    const [answer] = await answered;
+    assert.match(answer, /^HTTP\/1\.1 200 [^]*elsewhere$/);
+  });
 });

@@ -168,11 +168,11 @@ export class GrpcLinks implements Links {
   }
 
   /** `deadlineMs` counts from the call. Rejects nothing; after it the links are of no use. */
-  async stop(deadlineMs: number): Promise<void> {
+  async stop(deadlineMs: number, asking: Promise<void> = Promise.resolve()): Promise<void> {
     const endMs = performance.now() + deadlineMs;
     for (const link of this.#dialled.values()) link.sip?.sendGoodbye();
     this.#accepted?.sayGoodbye();
-    await this.#idle(deadlineMs);
+    await this.#idle(deadlineMs, asking);
     this.#isStopped = true;
     for (const link of this.#dialled.values()) link.close();
     this.#dialled.clear();
@@ -207,15 +207,19 @@ export class GrpcLinks implements Links {
     if (this.#whenIdle !== undefined && this.#exchangeCount() === 0) this.#whenIdle();
   };
 
-  /** Resolves when no exchange runs, at the latest at the deadline. */
-  async #idle(deadlineMs: number): Promise<void> {
-    if (this.#exchangeCount() === 0) return;
+  /** Resolves when no exchange runs nor will, at the latest at the deadline. */
+  async #idle(deadlineMs: number, asking: Promise<void>): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, deadlineMs);
-      this.#whenIdle = (): void => {
+      const idle = (): void => {
         clearTimeout(timer);
         resolve();
       };
+      const askedAll = (): void => {
+        this.#whenIdle = idle;
+        this.#exchangeClosed();
+      };
+      asking.then(askedAll, askedAll);
     });
   }
 

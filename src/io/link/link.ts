@@ -38,8 +38,12 @@ export interface Links {
     envelope: Envelope,
     response: ResponseReceiver,
   ): RequestReceiver | undefined;
-  /** Tells every peer that this one leaves, lets running exchanges end until `deadlineMs`, closes. */
-  stop(deadlineMs: number): Promise<void>;
+  /**
+   * Tells every peer that this one leaves, lets running exchanges end until `deadlineMs`, closes.
+   *
+   * @param asking resolves when nobody here will open an exchange any more
+   */
+  stop(deadlineMs: number, asking?: Promise<void>): Promise<void>;
 }
 
 export interface LinkPeer {
