@@ -207,7 +207,8 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
 
   broken(): void {
     this.#exchange = undefined;
-    this.output.clear();
+    // What gathered before the break is the client's, perhaps the whole answer to the request before.
+    this.output.flush();
     // TLS has no reset: without its closing alert the response is cut off as well (RFC 8446 section 6.1).
     if (this.remote.isTls) this.#socket.destroy();
     else this.#socket.resetAndDestroy();
