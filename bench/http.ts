@@ -18,6 +18,7 @@ const names = {
   direct: 'no proxy',
   haproxy: 'HAProxy, one thread',
   nginx: 'nginx, one worker',
+  bare: 'bare Node forwarder',
   undici: 'node:http + undici dispatch',
   httpProxy3: 'http-proxy-3',
   fastify: '@fastify/http-proxy',
@@ -81,6 +82,7 @@ export function httpSubjects(load: HttpLoad): readonly Subject[] {
     },
     subject(names.haproxy, program('haproxy', 'haproxy'), startHaproxy),
     subject(names.nginx, program('nginx', 'nginx-light'), startNginx),
+    subject(names.bare, undefined, () => startNodeProxy('tcp-forwarder.ts')),
     subject(names.undici, library('undici'), () => startNodeProxy('undici-proxy.ts')),
     subject(names.httpProxy3, library('http-proxy-3'), () => startNodeProxy('http-proxy.ts')),
     subject(names.fastify, library('@fastify/http-proxy'), () =>
