@@ -154,9 +154,13 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
 
   abandon(): void {
     this.#exchange = undefined;
+    if (this.#activity !== 'tunnel') {
+      this.#socket.destroy();
+      return;
+    }
+    this.#output.flush();
     // The end of a stream would look as if the asker had said all.
-    if (this.#activity === 'tunnel') this.#socket.resetAndDestroy();
-    else this.#socket.destroy();
+    this.#socket.resetAndDestroy();
   }
 
   pauseResponse(): void {

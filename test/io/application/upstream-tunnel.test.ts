@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { exchange, RawClient, startRawOrigin, startRig } from '../http/http-rig.ts';
+import { HeaderBlock, type RequestHead } from '../../../src/http/index.ts';
+import { UpstreamHttp } from '../../../src/io/application/upstream-http.ts';
+import { Counters } from '../../../src/pipeline/counters.ts';
+import { exchange, RawClient, startRawOrigin, startRig, upstreamConfig } from '../http/http-rig.ts';
+import { nothing } from '../http/listener-parts.ts';
 import {
   echoAnswer,
   echoRequest,
@@ -8,6 +12,7 @@ import {
   tunnelContract,
   whenAsked,
 } from '../http/tunnel-contract.ts';
+import { envelope } from '../link/test-peer.ts';
 
 tunnelContract('to an upstream server', async (t, originPort) => {
   const rig = await startRig(t, { instances: { p1: originPort } });
@@ -15,6 +20,16 @@ tunnelContract('to an upstream server', async (t, originPort) => {
 });
 
 const getOnce = 'GET /plain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+
+const tunnelRequest: RequestHead = {
+  method: 'GET',
+  target: '/echo',
+  headers: HeaderBlock.of([
+    ['Host', 'a'],
+    ['Upgrade', 'echo/1'],
+  ]),
+  framing: { kind: 'tunnel' },
+};
 
 /** Serves tunnels that echo, and `ok` to everything else but `/silent`. */
 function startBoth(t: TestContext, accept: () => void = () => undefined): Promise<number> {
@@ -146,6 +161,38 @@ describe('the pool of an upstream server with tunnels', () => {
     client.socket.end();
     while (upstream.tunnels > 0) await new Promise(setImmediate);
     assert.equal(rig.counters.get('http_upstream', 'timeout-body'), 1);
+  });
+
+  it('takes what its asker sent last before it broke off, and the break', async (t) => {
+    const seen = Promise.withResolvers<string>();
+    const origin = await startRawOrigin(t, (socket) => {
+      whenAsked(socket, () => {
+        let got = '';
+        socket.write(echoAnswer);
+        socket.on('data', (bytes: Buffer) => (got += bytes.toString()));
+        socket.on('error', (error: NodeJS.ErrnoException) => {
+          seen.resolve(`${got}, ${error.code}`);
+        });
+        socket.on('end', () => {
+          seen.resolve(`${got}, end`);
+        });
+      });
+    });
+    const counters = new Counters();
+    const log = { warn: () => undefined };
+    const upstream = new UpstreamHttp({ config: upstreamConfig(origin), counters, log });
+    t.after(() => upstream.stop());
+    const open = Promise.withResolvers<void>();
+    const tunnel = upstream.serve(tunnelRequest, envelope, {
+      ...nothing,
+      head: () => {
+        open.resolve();
+      },
+    });
+    await open.promise;
+    tunnel.data(Buffer.from('last words'));
+    tunnel.reset('cancelled');
+    assert.equal(await seen.promise, 'last words, ECONNRESET');
   });
 
   it('cuts tunnels when it stops', async (t) => {
