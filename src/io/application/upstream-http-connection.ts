@@ -40,6 +40,8 @@ export interface ConnectionPool {
   tunnelled(): void;
   reached(): void;
   unreachable(error: Error): void;
+  /** A defect of ours was met; the connection closes. */
+  defect(error: unknown): void;
   gone(): void;
 }
 
@@ -74,23 +76,25 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
       this.#write(bytes);
     }, atTurnEnd);
     this.#wait('connect');
-    socket.on('connect', () => {
-      this.#connected();
-    });
-    socket.on('data', (bytes: Buffer) => {
-      this.#receive(bytes);
-    });
-    socket.on('drain', () => {
-      this.#resumeAsker();
-    });
-    socket.on('end', () => {
-      this.#ended();
-    });
+    this.#on('connect', () => this.#connected());
+    this.#on('data', (bytes) => this.#receive(bytes));
+    this.#on('drain', () => this.#resumeAsker());
+    this.#on('end', () => this.#ended());
+    this.#on('close', () => this.#closed());
     socket.on('error', (error) => {
       if (!this.#isConnected) this.#pool.unreachable(error);
     });
-    socket.on('close', () => {
-      this.#closed();
+  }
+
+  /** The boundary for defects of ours: the connection is lost with its exchange, the peer is not. */
+  #on(event: string, step: (bytes: Buffer) => void): void {
+    this.#socket.on(event, (bytes: Buffer) => {
+      try {
+        step(bytes);
+      } catch (error) {
+        this.#pool.defect(error);
+        this.#socket.destroy();
+      }
     });
   }
 

@@ -153,6 +153,9 @@ export class UpstreamHttp implements UpstreamHttpServer {
       unreachable: (error) => {
         this.#unreachable(error);
       },
+      defect: (error) => {
+        this.#defect(error);
+      },
       tunnelled: () => {
         this.#tunnels.add(connection);
         this.#gone(connection);
@@ -173,6 +176,11 @@ export class UpstreamHttp implements UpstreamHttpServer {
     const { config, log } = this.#options;
     const { host, port } = config;
     log.warn({ error: error.message, host, port }, 'Upstream HTTP server is out of reach');
+  }
+
+  #defect(error: unknown): void {
+    this.#options.counters.count('http_defects', 'upstream');
+    this.#options.log.warn({ error }, 'Upstream HTTP connection failed');
   }
 
   /** A kept connection was stale: the request goes out once more, on a new one that cannot be. */
@@ -204,7 +212,11 @@ export class UpstreamHttp implements UpstreamHttpServer {
       const late = this.#queue.shiftOlder(tooOldMs);
       if (late === undefined) break;
       this.#count('queue-timeout');
-      late.giveUp('timeout');
+      try {
+        late.giveUp('timeout');
+      } catch (error) {
+        this.#defect(error);
+      }
     }
     for (const connection of this.#all) connection.sweep();
     for (const tunnel of this.#tunnels) tunnel.sweep();

@@ -15,7 +15,7 @@ import {
 } from '../../http/index.ts';
 import type { HttpRemote } from '../../pipeline/http-forward.ts';
 import { atTurnEnd } from '../turn.ts';
-import type { HttpClient } from './client.ts';
+import { type HttpClient, lose } from './client.ts';
 import { ClientExchange, type ExchangeHost } from './client-exchange.ts';
 import { type Activity, ConnectionClock } from './connection-clock.ts';
 import { errorResponse } from './error-response.ts';
@@ -239,9 +239,18 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
     return this.#body !== undefined && this.#isRouted && !this.#isBodyHeld ? 'body' : 'response';
   }
 
-  /** Takes up bytes that had to wait, then lets the socket bring new ones. */
+  /** Goes on, perhaps called by an instance: defects in the next request are not for it to meet. */
   #continue(): void {
     if (this.#isAdvancing || this.#isLingering) return;
+    try {
+      this.#takeUp();
+    } catch (error) {
+      lose(this, this.context, error);
+    }
+  }
+
+  /** Takes up bytes that had to wait, then lets the socket bring new ones. */
+  #takeUp(): void {
     const waiting = this.#waiting.take();
     if (waiting !== undefined) this.#advance(waiting);
     if (this.#hasClientEnded) this.#endTunnel();

@@ -261,7 +261,7 @@ export class ClientExchange implements ResponseReceiver {
     this.#failure = code;
     this.#unservedStatus = statusOfReset[code];
     if (code !== 'refused') this.#isUntouched = false;
-    if (!this.#isOffering) this.#offer();
+    if (!this.#isOffering) this.#guard(() => this.#offer());
   }
 
   pause(): void {
@@ -277,16 +277,21 @@ export class ClientExchange implements ResponseReceiver {
       this.fail(503);
       return;
     }
-    const again = (): void => {
-      try {
-        this.start();
-      } catch (error) {
-        this.#host.context.log.error({ error }, 'HTTP request failed');
-        this.fail(500, 'broken');
-      }
-    };
+    const again = (): void => this.#guard(() => this.start());
     // A look-up that failed is known as such: the next round decides without it.
     void this.#host.context.whenNumberKnown(number).then(again, again);
+  }
+
+  /** The boundary for defects of ours where another than the client's connection calls. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#host.context.counters.count('http_defects', 'request');
+      this.#host.context.log.error({ error }, 'HTTP request failed');
+      this.#isOffering = false;
+      this.fail(500, 'broken');
+    }
   }
 
   #mayOfferAgain(code: ResetCode): boolean {

@@ -370,3 +370,27 @@ async function listen(
   });
   return server;
 }
+
+describe('a defect of ours', () => {
+  it('in what takes the answer costs that connection, and the pool goes on', async (t) => {
+    const { upstream, counters, log } = startPool(t, await startRawOrigin(t, answering()), {
+      connectionsMax: 1,
+    });
+    const reset = Promise.withResolvers<string>();
+    const response: ResponseReceiver = {
+      head: () => {
+        throw new Error('a defect of ours');
+      },
+      data: () => undefined,
+      end: () => undefined,
+      reset: reset.resolve,
+      pause: () => undefined,
+      resume: () => undefined,
+    };
+    upstream.serve(lookUp, envelope, response).end([]);
+    assert.equal(await reset.promise, 'broken');
+    assert.equal(counters.get('http_defects', 'upstream'), 1);
+    assert.deepEqual(log, ['Upstream HTTP connection failed']);
+    assert.equal(await ask(upstream).outcome, '200');
+  });
+});

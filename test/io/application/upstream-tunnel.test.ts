@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { HeaderBlock, type RequestHead } from '../../../src/http/index.ts';
+import { HeaderBlock, type RequestHead, type ResponseHead } from '../../../src/http/index.ts';
 import { UpstreamHttp } from '../../../src/io/application/upstream-http.ts';
 import { Counters } from '../../../src/pipeline/counters.ts';
 import { exchange, RawClient, startRawOrigin, startRig, upstreamConfig } from '../http/http-rig.ts';
@@ -182,13 +182,9 @@ describe('the pool of an upstream server with tunnels', () => {
     const log = { warn: () => undefined };
     const upstream = new UpstreamHttp({ config: upstreamConfig(origin), counters, log });
     t.after(() => upstream.stop());
-    const open = Promise.withResolvers<void>();
-    const tunnel = upstream.serve(tunnelRequest, envelope, {
-      ...nothing,
-      head: () => {
-        open.resolve();
-      },
-    });
+    const open = Promise.withResolvers<ResponseHead>();
+    const response = { ...nothing, head: open.resolve };
+    const tunnel = upstream.serve(tunnelRequest, envelope, response);
     await open.promise;
     tunnel.data(Buffer.from('last words'));
     tunnel.reset('cancelled');
