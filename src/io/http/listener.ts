@@ -209,7 +209,11 @@ export class HttpListener {
     });
     socket.on('close', () => {
       this.#clients.delete(client);
-      client.closed();
+      try {
+        client.closed();
+      } catch (error) {
+        lose(client, this.#context, error);
+      }
     });
     if (this.#context.isDraining) client.drain();
   }
@@ -225,7 +229,7 @@ export class HttpListener {
   }
 
   #report(): EntranceReport {
-    const { counters, log } = this.#options;
+    const { counters, log } = this.#context;
     return {
       turnedAway: (reason) => {
         counters.count('http_connections', reason === 'limit' ? 'refused' : reason);

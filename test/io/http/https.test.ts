@@ -6,6 +6,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { Agent, request } from 'undici';
 import type { ServerTlsConfig } from '../../../src/config/config.ts';
+import { httpLimits } from '../../../src/config/defaults.ts';
 import { HeaderBlock, type ResponseReceiver } from '../../../src/http/index.ts';
 import type { HttpListenerOptions, OpenClient, ServeHttp } from '../../../src/io/http/index.ts';
 import { Certificates, type Pair, tlsOf, withoutOpenssl } from '../accept/certificates.ts';
@@ -304,6 +305,15 @@ describe('HTTPS', { skip: withoutOpenssl }, () => {
       assert.equal(rig.counters.get('http_certificates', 'broken'), 1);
       assert.ok(rig.log.some((line) => line.includes('the old ones stay')));
       assert.equal(await issuer(t, rig), 'ours');
+    });
+
+    it('tells of broken files no more often than of any other failure', async (t) => {
+      const [pair, rig] = await replaceable(t);
+      writeFileSync(pair.certificate, 'no certificate');
+      const times = 4 * httpLimits.logLinesPerSecond;
+      for (let time = 0; time < times; time++) await rig.listener.reloadCertificates();
+      assert.equal(rig.counters.get('http_certificates', 'broken'), times);
+      assert.ok(rig.log.filter((line) => line.includes('the old ones stay')).length < times);
     });
 
     it('does not start with broken files', async (t) => {
