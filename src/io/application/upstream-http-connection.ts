@@ -367,7 +367,7 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   /** It is not the server's fault when the asker takes no more, or still sends its body. */
   #isWaitingForAsker(): boolean {
     if (this.#exchange === undefined) return false;
-    if (this.#activity === 'body') return this.#socket.isPaused();
+    if (this.#socket.isPaused()) return true;
     const isUploading = this.#activity === 'response' && !this.#exchange.isRequestComplete;
     return isUploading && !this.#isAskerPaused;
   }

@@ -61,6 +61,8 @@ interface Asked {
   /** `200`, or why it was reset. */
   readonly outcome: Promise<string>;
   readonly reset: (code: 'cancelled' | 'timeout') => void;
+  readonly pause: () => void;
+  readonly resume: () => void;
 }
 
 function ask(upstream: UpstreamHttp, given: Partial<Envelope> = {}): Asked {
@@ -84,6 +86,12 @@ function ask(upstream: UpstreamHttp, given: Partial<Envelope> = {}): Asked {
     outcome: promise,
     reset: (code) => {
       serving.reset(code);
+    },
+    pause: () => {
+      serving.pause();
+    },
+    resume: () => {
+      serving.resume();
     },
   };
 }
@@ -177,6 +185,19 @@ describe('a server that keeps failing', () => {
       asked.reset('timeout');
     }
     assert.equal(counters.get('http_upstream', 'ejected'), 1);
+  });
+
+  it('is none whose answer nobody takes yet', { timeout: 10_000 }, async (t) => {
+    const port = await startRawOrigin(t, (socket) => socket.resume());
+    const { upstream } = startPool(t, port, { timeouts: { responseMs: 20 } });
+    const paused = ask(upstream);
+    paused.pause();
+    // Asked later, and over when its time is.
+    assert.equal(await ask(upstream).outcome, 'timeout');
+    const ended = await Promise.race([paused.outcome, Promise.resolve('not yet')]);
+    assert.equal(ended, 'not yet');
+    paused.resume();
+    assert.equal(await paused.outcome, 'timeout');
   });
 
   it('is none that answers and breaks off later, or says 500', async (t) => {
