@@ -192,7 +192,8 @@ describe('a server that keeps failing', () => {
     const { upstream } = startPool(t, port, { timeouts: { responseMs: 20 } });
     const paused = ask(upstream);
     paused.pause();
-    // Asked later, and over when its time is.
+    // Asked later, and over when their time is.
+    assert.equal(await ask(upstream).outcome, 'timeout');
     assert.equal(await ask(upstream).outcome, 'timeout');
     const ended = await Promise.race([paused.outcome, Promise.resolve('not yet')]);
     assert.equal(ended, 'not yet');
