@@ -37,7 +37,8 @@ if (values.help || !isUsable || (what !== 'sip' && what !== 'http')) {
   process.exit(values.help ? 0 : 2);
 }
 
-const load = { warmupMs: 2_000, measureMs: seconds * 1_000, window };
+// HTTP peers have more code to warm, and two of them share a core.
+const load = { warmupMs: what === 'http' ? 4_000 : 2_000, measureMs: seconds * 1_000, window };
 const [all, shape, versions] =
   what === 'sip'
     ? [sipSubjects(load), sipShape, sipVersions()]
