@@ -36,10 +36,13 @@ export class ProxyGate {
       const header = readProxyHeader(bytes);
       if (header.kind === 'incomplete') return;
       socket.off('data', read);
+      socket.off('end', ended);
       socket.pause();
       this.#done(handshake, header, bytes);
     };
+    const ended = (): void => this.#done(handshake, { kind: 'invalid' }, bytes);
     socket.on('data', read);
+    socket.on('end', ended);
   }
 
   #done(handshake: Handshake, header: ProxyHeader, bytes: Buffer): void {

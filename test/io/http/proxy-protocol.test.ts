@@ -100,6 +100,28 @@ describe('an HTTP listener behind a sprayer that writes PROXY headers', () => {
     assert.equal(rig.counters.get('http_requests', 'received'), 0);
   });
 
+  it(
+    'closes a connection that ends before its header, as health checks do, at once',
+    {
+      timeout: 5_000,
+    },
+    async (t) => {
+      const rig = await start(t);
+      const client = new RawClient(t, rig.port);
+      client.socket.end(v1().slice(0, 10));
+      assert.equal(await client.end(), '');
+      assert.equal(rig.counters.get('http_handshake_failures', 'proxy-header'), 1);
+      assert.equal(rig.counters.get('http_handshake_failures', 'proxy-timeout'), 0);
+    },
+  );
+
+  it('serves a client that ends behind its request', async (t) => {
+    const rig = await start(t);
+    const client = new RawClient(t, rig.port);
+    client.socket.end(v1() + get);
+    assert.match(await client.end(), /^HTTP\/1\.1 200 /);
+  });
+
   it('closes a connection whose header does not come in time', async (t) => {
     const rig = await start(t, { acceptLimits: { handshakeTimeoutMs: 10 } });
     const client = new RawClient(t, rig.port);
