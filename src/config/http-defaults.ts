@@ -49,6 +49,8 @@ export const httpLimits = {
   gatheredBytesMax: 16_384,
   /** How often a key may wait for a number's ENUM answer before 503. */
   pendingRoundsMax: 4,
+  /** Keys whose instances a peer remembers until the ring changes. */
+  digestsOfCandidatesMax: 16_384,
   /** Second and later offers that need no budget, each second. */
   freeRetriesPerSecond: 10,
   /** The budget of further offers is a share of the requests of so many seconds. */

@@ -46,30 +46,9 @@ export function createRing(members: readonly RingMember[]): Ring {
     version: versionOf(sorted),
     members: Object.freeze(sorted),
     owner: (keyDigest: string) => (sorted.length === 0 ? undefined : ring.get(keyDigest)),
-    successors: remembering((keyDigest, count) =>
+    successors: (keyDigest: string, count: number) =>
       sorted.length === 0 ? [] : ring.range(keyDigest, Math.min(count, sorted.length), true),
-    ),
   });
-}
-
-/** Sessions ask for the same successors again and again, and the library computes them anew each time. */
-function remembering(find: Ring['successors']): Ring['successors'] {
-  const byCount = new Map<number, Map<string, readonly string[]>>();
-  return (keyDigest, count) => {
-    let known = byCount.get(count);
-    if (known === undefined) {
-      known = new Map();
-      byCount.set(count, known);
-    }
-    let successors = known.get(keyDigest);
-    if (successors === undefined) {
-      successors = Object.freeze(find(keyDigest, count));
-      if (known.size >= ringLimits.lookupsRemembered) known.clear();
-      // In memory of its own: a slice would hold the whole header that the digest stood in.
-      known.set(` ${keyDigest}`.slice(1), successors);
-    }
-    return successors;
-  };
 }
 
 function vnodesOf(weight: number): number {

@@ -3,19 +3,20 @@ import { httpLimits } from '../../config/defaults.ts';
 
 /** A trace id of 16 bytes and a span id of 8 (W3C Trace Context level 1, section 3.2.2). */
 const idsBytes = 24;
+const idsDigits = 2 * idsBytes;
 
 /** Makes what a new `traceparent` needs: 48 random lower-case hex digits with each call. */
 export function randomTraceIds(): () => string {
-  const pool = Buffer.alloc(idsBytes * httpLimits.traceIdsDrawn);
-  let at = pool.length;
+  const bytes = Buffer.alloc(idsBytes * httpLimits.traceIdsDrawn);
+  let digits = '';
+  let at = 0;
   return () => {
-    if (at === pool.length) {
+    if (at === digits.length) {
       // One call to the system serves many: each costs more than all the rest.
-      randomFillSync(pool);
+      digits = randomFillSync(bytes).toString('hex');
       at = 0;
     }
-    const ids = pool.toString('hex', at, at + idsBytes);
-    at += idsBytes;
-    return ids;
+    at += idsDigits;
+    return digits.slice(at - idsDigits, at);
   };
 }

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { httpLimits } from '../../src/config/defaults.ts';
+import { Candidates } from '../../src/pipeline/http-candidates.ts';
+import { digestOf } from '../../src/pipeline/key.ts';
+import { clusterView } from '../support/pipeline-parts.ts';
+
+const five = clusterView('p1', {
+  p1: 'ready',
+  p2: 'ready',
+  p3: 'ready',
+  p4: 'ready',
+  p5: 'ready',
+});
+
+describe('instances that may be asked in turn', () => {
+  it('are those of the ring, the one that a stamp names before all others', () => {
+    const candidates = new Candidates(3);
+    const digest = digestOf('42');
+    const order = five.ring.successors(digest, 5);
+    assert.deepEqual(candidates.sticky(five, undefined, digest, 0), order.slice(0, 3));
+    assert.deepEqual(candidates.sticky(five, order[0], digest, 0), order.slice(0, 3));
+    assert.deepEqual(candidates.sticky(five, order[1], digest, 0), [order[1], order[0], order[2]]);
+    assert.deepEqual(candidates.sticky(five, order[4], digest, 0), [order[4], order[0], order[1]]);
+  });
+
+  it('follow a change of the view, whatever was remembered of the one before', () => {
+    const candidates = new Candidates(2);
+    const digest = digestOf('42');
+    const [owner] = candidates.sticky(five, undefined, digest, 0);
+    const others = { p1: 'ready', p2: 'ready', p3: 'ready', p4: 'ready', p5: 'ready' } as const;
+    const without = clusterView('p1', { ...others, [owner!]: 'draining' });
+    assert.ok(!candidates.sticky(without, undefined, digest, 0).includes(owner!));
+    assert.equal(candidates.sticky(five, undefined, digest, 0)[0], owner);
+  });
+
+  it('are the same for more keys than are remembered', () => {
+    const remembering = new Candidates(2);
+    for (let at = 0; at <= httpLimits.digestsOfCandidatesMax; at++) {
+      remembering.sticky(five, undefined, String(at), 0);
+    }
+    for (const key of ['0', '7', String(httpLimits.digestsOfCandidatesMax)]) {
+      const fresh = new Candidates(2).sticky(five, undefined, key, 0);
+      assert.deepEqual(remembering.sticky(five, undefined, key, 0), fresh);
+    }
+  });
+});
