@@ -64,7 +64,7 @@ export class UpstreamHttp2Session implements StreamSession {
   #pingedAtMs = 0;
   #isPinging = false;
   #hasHung = false;
-  /** Of the opening, then of the idleness. */
+  /** Of the opening, then of the idleness, then of the closing. */
   #deadlineMs: number;
 
   constructor(config: UpstreamHttpConfig, limits: UpstreamHttp2Limits, pool: SessionPool) {
@@ -135,8 +135,7 @@ export class UpstreamHttp2Session implements StreamSession {
       for (const stream of this.#streams) stream.sweep();
       this.#probe(nowMs);
     } else if (nowMs >= this.#deadlineMs) {
-      this.#leave();
-      this.#session.close();
+      this.#rest(nowMs);
     }
   }
 
@@ -259,6 +258,17 @@ export class UpstreamHttp2Session implements StreamSession {
     if (this.#state !== 'ready') return;
     this.#state = 'leaving';
     this.#pool.leaving();
+  }
+
+  /** Closes an idle session; a server that does not close its end is not waited for long. */
+  #rest(nowMs: number): void {
+    if (this.#state === 'leaving') {
+      this.#destroy();
+      return;
+    }
+    this.#deadlineMs = nowMs + this.#limits.restMs;
+    this.#leave();
+    this.#session.close();
   }
 
   /** RFC 9113 section 6.7: a connection may have died without a word while requests wait for it. */

@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict';
 import type { ServerHttp2Stream } from 'node:http2';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, it } from 'node:test';
 import { createUpstreamHttp, UpstreamApplication } from '../../../src/io/application/upstream.ts';
 import { Counters } from '../../../src/pipeline/counters.ts';
 import { upstreamConfig } from '../http/http-rig.ts';
+import { until } from '../http/listener-parts.ts';
 import { Inbox } from '../sip/sip-rig.ts';
-import { Asker, envelope, Http2Rig, requestOf, startHttp2Origin } from './upstream-http2-rig.ts';
+import {
+  Asker,
+  envelope,
+  Http2Rig,
+  RawHttp2,
+  requestOf,
+  startHttp2Origin,
+} from './upstream-http2-rig.ts';
 
 function answer(stream: ServerHttp2Stream): void {
   stream.respond({ ':status': 200 });
@@ -145,6 +154,23 @@ describe('sessions with an HTTP/2 server', () => {
     await new Promise((resolve) => session.once('close', resolve));
     assert.equal((await rig.ask().over).text, 'ok');
     assert.equal(rig.count('connect'), 2);
+  });
+
+  it('are gone when they have been idle, even if the server keeps its end', async (t) => {
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      const origin = new RawHttp2(socket);
+      void origin.next(1).then(({ stream }) => {
+        origin.send(1, 5, stream, Buffer.of(0x88));
+      });
+      t.after(() => socket.destroy());
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    t.after(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const rig = new Http2Rig(t, port, { timeouts: { idleMs: 20 }, limits: { restMs: 20 } });
+    assert.equal((await rig.ask().over).status, 200);
+    await until(() => rig.upstream.connections === 0);
+    assert.equal(rig.count('session-error'), 0);
   });
 
   it('are replaced before they run out of numbers', async (t) => {
