@@ -114,5 +114,7 @@ function framingOf(
   const announced = announcedFraming({ minorVersion: 1, lengths, codings: [] });
   // Without a length the stream says where the body ends.
   if (announced.kind === 'close') return isWhole || !hasBody ? noBody : chunkedBody;
-  return announced;
+  // A head that is its trailers as well stays alone, as gRPC has it, only if nobody waits for more.
+  const isEmpty = announced.kind === 'length' && announced.bytes === 0;
+  return isEmpty && isWhole && hasBody ? noBody : announced;
 }

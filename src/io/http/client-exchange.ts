@@ -197,6 +197,7 @@ export class ClientExchange implements ResponseReceiver {
     if (!this.#body.isComplete) this.#writer.isPersistent = false;
     this.#writer.head(head, HeaderBlock.empty, this.#host.context.date);
     this.#writer.data(body);
+    this.#writer.end([]);
     this.#host.answered(this.#writer.isPersistent);
   }
 

@@ -22,4 +22,9 @@ export class EventBudget {
     this.#left--;
     return true;
   }
+
+  /** So many more events are in order, the burst being the most. */
+  earn(events: number): void {
+    this.#left = Math.min(this.#burst, this.#left + events);
+  }
 }

@@ -17,6 +17,9 @@ import type { ListenerContext } from './listener-context.ts';
 export const openHttp2: OpenClient = (socket, remote, context) =>
   new Http2Connection(socket, remote, context);
 
+/** Of DATA, where the client does not ask for more (RFC 9113 section 6.5.2). */
+const frameBytesMax = 16_384;
+
 /** What a client did too often. */
 type Excess = 'resets' | 'pings' | 'settings';
 
@@ -101,6 +104,11 @@ export class Http2Connection implements HttpClient, Http2StreamOwner {
   defect(): void {
     for (const stream of this.#streams) stream.defect();
     this.#close();
+  }
+
+  sent(bytes: number): void {
+    // Clients measure the way with a PING for each frame of data that reaches them: gRPC's do.
+    this.#budgets.pings.earn(Math.ceil(bytes / frameBytesMax));
   }
 
   left(stream: Http2Stream, isFault: boolean): void {

@@ -10,6 +10,14 @@ import {
 } from '../../http/index.ts';
 import type { ClientWriter } from './client-writer.ts';
 
+/** The stream that a response is written to. */
+export interface Http2WriterHost {
+  /** A piece was handed over. */
+  sent(bytes: number): void;
+  /** The client takes no more, until the stream's `drain`. */
+  filled(): void;
+}
+
 /** Writes the response of one HTTP/2 stream (RFC 9113 section 8.1). */
 export class Http2ResponseWriter implements ClientWriter {
   isStarted = false;
@@ -20,16 +28,23 @@ export class Http2ResponseWriter implements ClientWriter {
   isComplete = false;
   readonly #stream: ServerHttp2Stream;
   readonly #method: string;
-  readonly #filled: () => void;
+  readonly #takesTrailers: boolean;
+  readonly #host: Http2WriterHost;
   #body: BodyFraming = noBody;
   #left = 0;
   #trailers: HeaderList = [];
 
-  /** @param filled told when the client takes no more, until the stream's `drain` */
-  constructor(stream: ServerHttp2Stream, method: string, filled: () => void) {
+  /** @param takesTrailers the client does (RFC 9110 section 6.5.1) */
+  constructor(
+    stream: ServerHttp2Stream,
+    method: string,
+    takesTrailers: boolean,
+    host: Http2WriterHost,
+  ) {
     this.#stream = stream;
     this.#method = method;
-    this.#filled = filled;
+    this.#takesTrailers = takesTrailers;
+    this.#host = host;
   }
 
   interim(head: ResponseHead): void {
@@ -50,7 +65,7 @@ export class Http2ResponseWriter implements ClientWriter {
     const body = !isBare && mayHaveBody(status, this.#method) ? framing : noBody;
     const bytes = framing.kind === 'length' ? framing.bytes : 0;
     if (framing.kind === 'length' && !isBare) raw.push('content-length', String(bytes));
-    const waitForTrailers = body.kind === 'chunked';
+    const waitForTrailers = this.#mayHaveTrailers(body);
     const endStream = !waitForTrailers && (body.kind === 'none' || bytes === 0);
     if (!this.#isGone()) this.#stream.respond(raw, { endStream, waitForTrailers });
     this.isStarted = true;
@@ -64,21 +79,27 @@ export class Http2ResponseWriter implements ClientWriter {
     if (this.#body.kind === 'length') {
       if (chunk.length > this.#left) return false;
       this.#left -= chunk.length;
-      if (this.#left === 0) {
+      if (this.#left === 0 && !this.#takesTrailers) {
         // The last frame of data says that it is the last.
         this.isComplete = true;
-        if (!this.#isGone()) this.#stream.end(chunk);
+        if (this.#isGone()) return true;
+        this.#stream.end(chunk);
+        this.#host.sent(chunk.length);
         return true;
       }
     }
-    if (this.#isGone() || this.#stream.write(chunk)) return true;
+    if (this.#isGone()) return true;
+    const isTaken = this.#stream.write(chunk);
+    this.#host.sent(chunk.length);
+    if (isTaken) return true;
     this.isFull = true;
-    this.#filled();
+    this.#host.filled();
     return true;
   }
 
   end(trailers: HeaderList): boolean {
-    if (this.#body.kind !== 'chunked') return this.#body.kind === 'none' || this.#left === 0;
+    if (this.#body.kind === 'none' || this.isComplete) return true;
+    if (this.#body.kind === 'length' && this.#left > 0) return false;
     this.#trailers = endToEndTrailers(trailers);
     this.isComplete = true;
     if (!this.#isGone()) this.#stream.end();
@@ -88,6 +109,11 @@ export class Http2ResponseWriter implements ClientWriter {
   /** The stream has sent all data; without trailers this becomes an empty DATA frame with END_STREAM. */
   sendTrailers(): void {
     if (!this.#isGone()) this.#stream.sendTrailers(fieldsOf(this.#trailers));
+  }
+
+  /** In HTTP/2 they may follow a body of known length, too; for gRPC they are the answer. */
+  #mayHaveTrailers({ kind }: BodyFraming): boolean {
+    return kind === 'chunked' || (kind === 'length' && this.#takesTrailers);
   }
 
   #isGone(): boolean {

@@ -12,13 +12,15 @@ import { ClientExchange, type ExchangeHost } from './client-exchange.ts';
 import { type Activity, ConnectionClock } from './connection-clock.ts';
 import { errorResponse } from './error-response.ts';
 import { receivedHttp2Request, receivedHttp2Trailers } from './http2-request.ts';
-import { Http2ResponseWriter } from './http2-response-writer.ts';
+import { Http2ResponseWriter, type Http2WriterHost } from './http2-response-writer.ts';
 import type { ListenerContext } from './listener-context.ts';
 
 /** The connection that a stream belongs to. */
 export interface Http2StreamOwner {
   readonly context: ListenerContext;
   readonly remote: HttpRemote;
+  /** A piece of a response was handed to its stream. */
+  sent(bytes: number): void;
   /** The stream is closed. @param isFault the client reset it, or made the peer reset it */
   left(stream: Http2Stream, isFault: boolean): void;
 }
@@ -40,13 +42,12 @@ const codeOf: Readonly<Record<ResetReason, number>> = {
  * an instance, nor while that holds it back; the window of the stream bounds what waits then. Behind
  * an early answer the rest of the body is read and dropped, up to a limit.
  */
-export class Http2Stream implements ExchangeHost {
+export class Http2Stream implements ExchangeHost, Http2WriterHost {
   readonly context: ListenerContext;
   readonly remote: HttpRemote;
   readonly #owner: Http2StreamOwner;
   readonly #stream: ServerHttp2Stream;
   readonly #clock: ConnectionClock;
-  readonly #begunMs: number;
   #writer: Http2ResponseWriter | undefined;
   #exchange: ClientExchange | undefined;
   #trailers: HeaderList = [];
@@ -65,7 +66,6 @@ export class Http2Stream implements ExchangeHost {
     this.context = owner.context;
     this.remote = owner.remote;
     this.#clock = new ConnectionClock(owner.context);
-    this.#begunMs = owner.context.nowMs;
     // What went wrong is told by `close` as well.
     stream.on('error', () => undefined);
     stream.on('aborted', () => {
@@ -98,9 +98,8 @@ export class Http2Stream implements ExchangeHost {
       this.#isRequestWhole = endsHere;
       const request = receivedHttp2Request(raw, endsHere);
       const method = isFault(request) ? methodOf(raw) : request.method;
-      this.#writer = new Http2ResponseWriter(this.#stream, method, () => {
-        this.#exchange?.clientFull(true);
-      });
+      const takesTrailers = !isFault(request) && request.acceptsTrailers;
+      this.#writer = new Http2ResponseWriter(this.#stream, method, takesTrailers, this);
       if (isFault(request)) {
         this.#refuse(request);
         return;
@@ -121,6 +120,14 @@ export class Http2Stream implements ExchangeHost {
     });
   }
 
+  sent(bytes: number): void {
+    this.#owner.sent(bytes);
+  }
+
+  filled(): void {
+    this.#exchange?.clientFull(true);
+  }
+
   /** Called with each sweep: acts when a time or a limit is over. */
   sweep(): void {
     this.#guarded(() => {
@@ -129,10 +136,7 @@ export class Http2Stream implements ExchangeHost {
         this.#exchange?.abort();
         this.#reset('pieces');
       }
-      if (this.#isOverdue()) {
-        this.context.counters.count('http_timeouts', 'request');
-        this.#exchange?.fail(504, 'timeout');
-      }
+      this.#exchange?.sweep();
       this.progressed();
       const expired = this.#clock.expired(this.#stream.writableLength);
       if (expired !== undefined) this.#expire(expired);
@@ -186,12 +190,6 @@ export class Http2Stream implements ExchangeHost {
     this.#reset('broken');
   }
 
-  #isOverdue(): boolean {
-    const { requestMs } = this.context.timeouts;
-    if (requestMs === 0 || this.#exchange === undefined) return false;
-    return this.context.nowMs - this.#begunMs >= requestMs;
-  }
-
   #expire(activity: Activity): void {
     this.context.counters.count('http_timeouts', activity);
     switch (activity) {
@@ -233,6 +231,7 @@ export class Http2Stream implements ExchangeHost {
     const { head, body } = errorResponse(fault.status, journey.retryAfterSeconds);
     this.#writer!.head(head, HeaderBlock.empty, date);
     this.#writer!.data(body);
+    this.#writer!.end([]);
     this.answered();
   }
 

@@ -199,6 +199,8 @@ describe('a response over HTTP/2', () => {
     const kinds: Record<string, (stream: ServerHttp2Stream) => void> = {
       '/alone': (stream) =>
         stream.respond({ ':status': 200, 'grpc-status': 12 }, { endStream: true }),
+      '/alone-of-no-length': (stream) =>
+        stream.respond({ ':status': 200, 'content-length': 0 }, { endStream: true }),
       '/streamed': hello,
       '/unchanged': (stream) =>
         stream.respond({ ':status': 304, 'content-length': 7 }, { endStream: true }),
@@ -220,6 +222,7 @@ describe('a response over HTTP/2', () => {
     }
     assert.deepEqual(framings, {
       '/alone': { kind: 'none' },
+      '/alone-of-no-length': { kind: 'none' },
       '/streamed': { kind: 'chunked' },
       '/unchanged': { kind: 'length', bytes: 7 },
       '/nothing': { kind: 'none' },

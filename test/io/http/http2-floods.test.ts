@@ -152,6 +152,20 @@ describe('a client of HTTP/2 that floods its peer', () => {
     });
   }
 
+  it('with a PING for each piece of an answer measures, as gRPC clients do', async (t) => {
+    const rig = await startHttp2(t, answering().serve);
+    const client = new FrameClient(t, rig.port);
+    const most = 2 * http2Limits.pingsBurst;
+    for (let at = 0; at < most; at += 50) {
+      const asked = Array.from({ length: 50 }, (_, more) => headers(2 * (at + more) + 1, get()));
+      client.send(...asked);
+      await client.ended(2 * (at + 49) + 1);
+      client.send(...asked.map(() => frame('ping', 0, 0, Buffer.alloc(8))));
+    }
+    await client.ping();
+    assert.equal(rig.counters.get('http2_goaways', 'pings'), 0);
+  });
+
   it('with PING and takes no answers is cut off', async (t) => {
     const rig = await startHttp2(t, answering().serve);
     const client = new FrameClient(t, rig.port);

@@ -191,6 +191,39 @@ describe('a response to HTTP/2', () => {
     assert.equal(client.body(1).toString(), '/abc');
   });
 
+  it('of a known length has trailers behind it for a client that takes them', async (t) => {
+    const stub = new Stub((request) => {
+      const bytes = request.head.target.length - 1;
+      const response = request.begin(200, [], { kind: 'length', bytes });
+      if (bytes > 0) response.data(Buffer.from(request.head.target.slice(1)));
+      response.end([['Grpc-Status', '0']]);
+    });
+    const rig = await startHttp2(t, stub.serve);
+    for (const body of ['', 'abc']) {
+      const { headers, trailers, ...answer } = await ask(dial(t, rig.port), {
+        ':path': `/${body}`,
+        te: 'trailers',
+      });
+      assert.equal(headers['content-length'], String(body.length));
+      assert.equal(answer.body.toString(), body);
+      assert.equal(trailers?.['grpc-status'], '0');
+    }
+  });
+
+  it('of the peer itself ends for a client that takes trailers', async (t) => {
+    const rig = await startHttp2(t, () => undefined);
+    const session = dial(t, rig.port);
+    for (const [status, headers] of [
+      [503, {}],
+      [503, { ':method': 'HEAD' }],
+      [501, { ':method': 'TRACE' }],
+      [200, { ':method': 'OPTIONS', 'max-forwards': '0' }],
+    ] as const) {
+      const answer = await ask(session, { ...headers, te: 'trailers' });
+      assert.equal(answer.headers[':status'], status);
+    }
+  });
+
   it('with trailers and no data is two HEADERS', async (t) => {
     const stub = new Stub((request) => {
       request.begin().end([
