@@ -76,12 +76,18 @@ export function httpPeer(name: string, index: 0 | 1, origin: 0 | 1): PeerFile {
   });
 }
 
+/** Until no peer asks others about new SIP requests any more: how they run, but after a change of the ring. */
+export const settleMs = transactionLimits.timeoutMs;
+
 /**
- * Starts peers, all on the subject's core, and waits until each is ready and knows all others, and until
- * no peer asks others about new requests any more: that is how they run, but for the first half minute
- * after a change of the ring.
+ * Starts peers, all on the subject's core, and waits until each is ready and knows all others.
+ *
+ * @param restMs how long they are left alone then
  */
-export async function startPeers(files: readonly PeerFile[]): Promise<readonly Started[]> {
+export async function startPeers(
+  files: readonly PeerFile[],
+  restMs = 0,
+): Promise<readonly Started[]> {
   const folder = join(here, 'build', 'peers');
   mkdirSync(folder, { recursive: true });
   const program = join(here, '..', 'src', 'main.ts');
@@ -96,7 +102,7 @@ export async function startPeers(files: readonly PeerFile[]): Promise<readonly S
         knowsAll(file.adminPort, files.length),
       );
     }
-    await setTimeout(transactionLimits.timeoutMs);
+    await setTimeout(restMs);
   } catch (error) {
     for (const peer of started) await peer.stop();
     throw error;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { findProgram, loadCore, startProgram, subjectCore } from './processes.ts';
 import type { Started } from './processes.ts';
 import { isBound, ports, until } from './ports.ts';
-import { sipPeer, startPeers } from './peers.ts';
+import { settleMs, sipPeer, startPeers } from './peers.ts';
 import { dialogIdentities } from './keys.ts';
 import { startAccounting } from './rounds.ts';
 import type { Figures, Subject } from './rounds.ts';
@@ -99,10 +99,12 @@ export function sipSubjects(load: SipLoad): readonly Subject[] {
     subject(names.qm, noKamailio, ports.callees, () => startKamailio('qm')),
     subject(names.fm, noKamailio, ports.callees, () => startKamailio('fm')),
     subject(names.bare, undefined, ports.callees, startForwarder),
-    subject(names.p1, undefined, ports.callees, () => startPeers([sipPeer('owner', 0, 1)])),
+    subject(names.p1, undefined, ports.callees, () =>
+      startPeers([sipPeer('owner', 0, 1)], settleMs),
+    ),
     // All keys belong to the peer `owner`; the load enters at `entry`.
     subject(names.p2, undefined, [secondCallee], () =>
-      startPeers([sipPeer('entry', 0, 0), sipPeer('owner', 1, 1)]),
+      startPeers([sipPeer('entry', 0, 0), sipPeer('owner', 1, 1)], settleMs),
     ),
   ];
 }
