@@ -89,8 +89,10 @@ export const http2Limits = {
   streamWindowBytes: 65_535,
   /** Bytes of all bodies of one connection that may be on their way. */
   connectionWindowBytes: 1_048_576,
-  /** Above it a connection gets no more streams. */
+  /** With `streamMegabytes` for each stream it may have; above it a connection gets no more streams. */
   sessionMegabytesMax: 10,
+  /** What may wait of one stream, both ways, when its client takes nothing: a link's window, and more. */
+  streamMegabytes: 0.5,
   settingsPerFrameMax: 32,
   /** Pieces in which the waiting bytes of one body came: each costs memory of its own. */
   heldPiecesMax: 4_096,

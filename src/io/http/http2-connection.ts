@@ -185,7 +185,7 @@ function sessionOptions(
 ): NonNullable<Parameters<typeof performServerHandshake>[1]> {
   const limits = http2Limits;
   return {
-    maxSessionMemory: limits.sessionMegabytesMax,
+    maxSessionMemory: Math.ceil(limits.sessionMegabytesMax + streamsMax * limits.streamMegabytes),
     maxSettings: limits.settingsPerFrameMax,
     maxHeaderListPairs: limits.fieldLinesMax,
     maxSendHeaderBlockLength: limits.responseHeadBytesMax,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { http2Limits } from '../../../src/config/defaults.ts';
+import { http2Limits, httpDefaults, linkLimits } from '../../../src/config/defaults.ts';
 import {
   codeOf,
   data,
@@ -195,6 +195,10 @@ describe('a client of HTTP/2 that floods its peer', () => {
   });
 });
 
+function hasReset(client: FrameClient): boolean {
+  return client.frames.some(({ type }) => type === 'reset');
+}
+
 describe('a client of HTTP/2 that takes nothing', () => {
   const megabyte = Buffer.alloc(1_048_576, 'a');
 
@@ -217,6 +221,50 @@ describe('a client of HTTP/2 that takes nothing', () => {
     assert.equal(rig.listener.bufferedBytes, 0);
     client.send(windowUpdate(0, 65_535), headers(41, get('/end')));
     assert.match(await client.ended(41), /^headers/);
+  });
+
+  it('gets further streams, whatever instances of other peers have on their way', async (t) => {
+    const piece = Buffer.alloc(65_536);
+    const stub = new Stub((request) => {
+      const response = request.begin();
+      for (let sent = 0; sent < linkLimits.exchangeWindowBytes; sent += piece.length) {
+        response.data(piece);
+      }
+    });
+    const rig = await startHttp2(t, stub.serve);
+    const client = new FrameClient(
+      t,
+      rig.port,
+      Buffer.concat([settings([initialWindowSize, 70_000]), windowUpdate(0, 2 ** 30)]),
+    );
+    const streams = Array.from(
+      { length: httpDefaults.streamsPerConnection },
+      (_, at) => 2 * at + 1,
+    );
+    for (const stream of streams) {
+      client.send(headers(stream, get()));
+      // Behind the first piece go all the others at one time.
+      await client.until(() => client.body(stream).length === 70_000 || hasReset(client));
+    }
+    assert.ok(!hasReset(client));
+  });
+
+  it('gets no further stream while an instance that heeds nothing fills it', async (t) => {
+    const piece = Buffer.alloc(65_536);
+    const stub = new Stub((request) => {
+      const response = request.begin();
+      for (let sent = 0; sent < 16_777_216; sent += piece.length) response.data(piece);
+    });
+    const rig = await startHttp2(t, stub.serve, { streamsMax: 2 });
+    const client = new FrameClient(t, rig.port);
+    client.send(headers(1, get()));
+    // Behind the first piece go all the others at one time.
+    await client.until(() => client.body(1).length === 65_535);
+    client.send(windowUpdate(0, 65_536), windowUpdate(1, 65_536));
+    await client.until(() => client.body(1).length === 131_071);
+    client.send(headers(3, get()));
+    assert.equal(await client.ended(3), 'reset');
+    assert.equal(codeOf(await client.first('reset', 3)), errorCodes.calm);
   });
 
   it('of its connection either is gone in time', async (t) => {
