@@ -330,8 +330,9 @@ export class Http2Stream implements ExchangeHost, Http2WriterHost {
   #isFault(): boolean {
     const reason = this.#resetFor;
     if (reason !== undefined) return reason === 'malformed' || reason === 'pieces';
-    const isReset = this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR;
-    return isReset || this.#writer?.isComplete !== true;
+    if (this.#writer?.isComplete !== true) return true;
+    // Behind the whole answer clients cancel what they have not sent yet.
+    return this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR && !this.#stream.writableFinished;
   }
 
   /** The one boundary for defects of ours: the stream is lost, its connection is not. */

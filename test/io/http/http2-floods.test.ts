@@ -66,6 +66,20 @@ describe('a client of HTTP/2 that floods its peer', () => {
     assert.equal(rig.counters.get('http_aborts', 'client'), stub.requests.length);
   });
 
+  it('may reset what is left of its requests behind whole answers', async (t) => {
+    const rig = await startHttp2(t, answering().serve);
+    const client = new FrameClient(t, rig.port);
+    const most = 2 * http2Limits.resetsBurst;
+    for (let at = 0; at < most; at++) {
+      const stream = 2 * at + 1;
+      client.send(headers(stream, post(), 0));
+      await client.ended(stream);
+      client.send(reset(stream));
+    }
+    await client.ping();
+    assert.equal(rig.counters.get('http2_goaways', 'resets'), 0);
+  });
+
   it('with faults that make the peer reset streams is cut off', async (t) => {
     const rig = await startHttp2(t, answering().serve);
     const client = new FrameClient(t, rig.port);
