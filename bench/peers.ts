@@ -77,7 +77,7 @@ export function httpPeer(name: string, index: 0 | 1, origin: 0 | 1): PeerFile {
 }
 
 /** Until no peer asks others about new SIP requests any more: how they run, but after a change of the ring. */
-export const settleMs = transactionLimits.timeoutMs;
+export const settleMs: number = transactionLimits.timeoutMs;
 
 /**
  * Starts peers, all on the subject's core, and waits until each is ready and knows all others.
