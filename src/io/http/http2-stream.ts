@@ -58,6 +58,8 @@ export class Http2Stream implements ExchangeHost, Http2WriterHost {
   #isHeld = false;
   #isReading = false;
   #isTooMuch = false;
+  /** A call of gRPC: its body is a stream of messages, which may be silent for long. */
+  #isCall = false;
   #resetFor: ResetReason | undefined;
 
   constructor(stream: ServerHttp2Stream, owner: Http2StreamOwner) {
@@ -105,6 +107,7 @@ export class Http2Stream implements ExchangeHost, Http2WriterHost {
         return;
       }
       this.context.counters.count('http_requests', 'received');
+      this.#isCall = request.headers.get('content-type')?.startsWith('application/grpc') ?? false;
       const exchange = new ClientExchange(request, this, this.#writer);
       this.#exchange = exchange;
       if (endsHere) {
@@ -216,7 +219,8 @@ export class Http2Stream implements ExchangeHost, Http2WriterHost {
       return this.#isRequestWhole ? undefined : 'body';
     }
     if (this.#exchange.hasResponse) return undefined;
-    return !this.#isRequestWhole && this.#isRouted && !this.#isHeld ? 'body' : 'response';
+    if (this.#isRequestWhole || !this.#isRouted || this.#isHeld) return 'response';
+    return this.#isCall ? 'tunnel' : 'body';
   }
 
   /** Answers a head that cannot be served; what is malformed is no request and gets no answer. */

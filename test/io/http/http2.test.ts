@@ -503,6 +503,19 @@ describe('times of HTTP/2', () => {
     assert.equal(rig.counters.get('http_timeouts', 'body'), 2);
   });
 
+  it('let the messages of a call of gRPC take what a tunnel may', async (t) => {
+    const stub = new Stub();
+    const timeouts = { ...quick, bodyMs: 50, tunnelIdleMs: 400 };
+    const rig = await startHttp2(t, stub.serve, { timeouts });
+    const client = new FrameClient(t, rig.port);
+    const call = post(['content-type', 'application/grpc+proto']);
+    client.send(headers(1, call, 0), data(1, 'a'), headers(3, post(), 0), data(3, 'a'));
+    assert.equal(await client.ended(3), 'headers data.');
+    assert.equal(stub.requests[0]!.wasReset, undefined);
+    assert.equal(codeOf(await client.first('reset', 1)), errorCodes.cancel);
+    assert.equal(rig.counters.get('http_timeouts', 'tunnel'), 1);
+  });
+
   it('end a response that does not come, or an exchange that takes too long', async (t) => {
     for (const [timeouts, reason] of [
       [{ responseMs: 50 }, 'response'],
