@@ -5,7 +5,7 @@
 export interface Config {
   /** Name of this peer and of its instance; unique in the cluster. */
   readonly name: string;
-  readonly cluster: { readonly name: string };
+  readonly cluster: ClusterConfig;
   readonly gossip: GossipConfig;
   readonly link: LinkConfig;
   readonly stamps: StampConfig;
@@ -15,10 +15,30 @@ export interface Config {
   readonly application: ApplicationConfig;
   /** Share of the keys relative to other peers; 1 is normal. */
   readonly weight: number;
+  readonly rampUp: RampUpConfig;
+  /** Absolute path of the folder for the state of the cluster; left out, it is kept in memory alone. */
+  readonly dataDir?: string;
   readonly admin: AdminConfig;
-  /** Longest time that a drain waits for running work. */
+  /** Longest time that a drain waits for dialogs and requests under way. */
   readonly drainTimeoutMs: number;
+  /** A drain ends so long after the last dialog or request of this instance. */
+  readonly drainQuietMs: number;
   readonly log: { readonly level: LogLevel };
+}
+
+export interface ClusterConfig {
+  readonly name: string;
+  /** What a peer does that lost more than half of the others at once. */
+  readonly minority: 'serve' | 'unready';
+  /** Longest time with other rules than the cluster's before the peer is not ready. */
+  readonly mixedRulesGraceMs: number;
+}
+
+/** How the share of an instance that joins a running cluster grows. */
+export interface RampUpConfig {
+  /** Part of the weight with which it begins, and which each period adds; 1 is all at once. */
+  readonly loadIncreaseFactor: number;
+  readonly periodMs: number;
 }
 
 /** Where to listen; port 0 takes any free port. */

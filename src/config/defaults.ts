@@ -3,6 +3,8 @@
  * one is counted under a reason (docs/limits.md).
  */
 
+export * from './cluster-defaults.ts';
+export * from './gossip-defaults.ts';
 export * from './http-defaults.ts';
 
 export const keyLimits = {
@@ -94,8 +96,10 @@ export const configDefaults = {
   sipPort: 5_060,
   sipInternalPort: 5_070,
   httpPort: 8_080,
+  /** Longer than nearly all calls, shorter than a night's maintenance. */
+  drainTimeoutMs: 600_000,
   /** 64 times T1: the life of a transaction (RFC 3261 section 17). */
-  drainTimeoutMs: 32_000,
+  drainQuietMs: 32_000,
 } as const;
 
 /** What a configuration's `sip` leaves out; `configDefaults` has the ports of UDP and TCP. */
@@ -281,128 +285,6 @@ export const eventLoopLimits = {
   /** Samples in a row below half the limit after which it is no more. */
   samplesToLeave: 10,
 } as const;
-
-/** Timing of one membership profile; every peer of a cluster uses the same. */
-export interface GossipProfile {
-  /** One probe starts every this often. */
-  readonly probeIntervalMs: number;
-  /** A direct ping unanswered this long is tried through relays and over a stream. */
-  readonly probeTimeoutMs: number;
-  /** One round of news every this often while there is news. */
-  readonly gossipIntervalMs: number;
-  /** Members that get the news of one round. */
-  readonly gossipFanout: number;
-  /** A failed member still gets news this long, so that it can refute. */
-  readonly gossipToDeadMs: number;
-  /** One full sync with a random member every this often, longer above 32 members. */
-  readonly syncIntervalMs: number;
-  /** Scales the shortest suspicion: mult x log10(N) x probe interval. */
-  readonly suspicionMult: number;
-  /** The longest suspicion, as a multiple of the shortest. */
-  readonly suspicionMaxFactor: number;
-  /** Members asked to ping a target that did not answer. */
-  readonly relays: number;
-  /** One piece of news is sent at most mult x ceil(log10(N + 1)) times by each member. */
-  readonly retransmitMult: number;
-  /** A stream that is not done after this long is closed. */
-  readonly streamTimeoutMs: number;
-}
-
-/** `lan` and `wan` are the timings of HashiCorp memberlist; `fast` finds a dead peer in about 3 s. */
-export const gossipProfiles: Readonly<Record<'fast' | 'lan' | 'wan', GossipProfile>> = {
-  fast: {
-    probeIntervalMs: 500,
-    probeTimeoutMs: 200,
-    gossipIntervalMs: 100,
-    gossipFanout: 3,
-    gossipToDeadMs: 30_000,
-    syncIntervalMs: 15_000,
-    suspicionMult: 4,
-    suspicionMaxFactor: 6,
-    relays: 3,
-    retransmitMult: 4,
-    streamTimeoutMs: 5_000,
-  },
-  lan: {
-    probeIntervalMs: 1_000,
-    probeTimeoutMs: 500,
-    gossipIntervalMs: 200,
-    gossipFanout: 3,
-    gossipToDeadMs: 30_000,
-    syncIntervalMs: 30_000,
-    suspicionMult: 4,
-    suspicionMaxFactor: 6,
-    relays: 3,
-    retransmitMult: 4,
-    streamTimeoutMs: 10_000,
-  },
-  wan: {
-    probeIntervalMs: 5_000,
-    probeTimeoutMs: 3_000,
-    gossipIntervalMs: 500,
-    gossipFanout: 4,
-    gossipToDeadMs: 60_000,
-    syncIntervalMs: 60_000,
-    suspicionMult: 6,
-    suspicionMaxFactor: 6,
-    relays: 3,
-    retransmitMult: 4,
-    streamTimeoutMs: 30_000,
-  },
-};
-
-export const gossipLimits = {
-  /** Largest packet that is sent, label included. */
-  packetBytesMax: 1_400,
-  /** Longest member name in UTF-8. */
-  nameBytesMax: 128,
-  /** Largest metadata of a member: its tags, encoded. */
-  metaBytesMax: 512,
-  /** Longest cluster label. */
-  labelBytesMax: 255,
-  /** Largest single element of a message (a member's state, a message body). */
-  elementBytesMax: 8_192,
-  /** Highest incarnation believed; the room above it stays for refutation. */
-  incarnationMax: 0xffff_ff00,
-  /** Members known at once, dead ones included. */
-  membersMax: 4_096,
-  /** Members with news waiting to be sent. */
-  newsMax: 1_024,
-  /** Pings that this peer relays for others at once. */
-  relayedPingsMax: 256,
-  /** Seeds configured, and addresses that one look-up may give. */
-  seedsMax: 256,
-  /** Seeds dialled at once while alone. */
-  joinParallel: 3,
-  /** While alone, seeds are tried again after this long, doubling up to the longest. */
-  joinBackoffMinMs: 500,
-  joinBackoffMaxMs: 10_000,
-  /** One failed member or unknown seed is tried every this often, with probability failed/alive. */
-  reconnectIntervalMs: 10_000,
-  /** Names among the seeds are looked up again every this often, with probability 3/N. */
-  seedPollIntervalMs: 30_000,
-  /** Leaving waits this long at most for its news to be sent. */
-  leaveTimeoutMs: 1_000,
-  /** Members that left are forgotten after this long. */
-  forgetLeftMs: 60_000,
-  /** Failed members are forgotten after this long. */
-  forgetFailedMs: 3_600_000,
-  /** A living twin of our name is answered at most this often. */
-  conflictIntervalMs: 5_000,
-  /** Bytes read from one stream before it is closed. */
-  streamBytesMax: 20_971_520,
-  /** Streams open at once, in and out. */
-  streamsMax: 128,
-  /** A timer this late lets waiting packets in before it decides about others. */
-  timerLateMs: 50,
-  /** Attempts to find one port that is free for UDP and TCP. */
-  portAttempts: 16,
-  /** Receive buffer asked of the system for packets. */
-  receiveBufferBytes: 1_048_576,
-} as const;
-
-/** Incarnations count seconds since 2020-01-01T00:00:00Z, so a restart outranks its predecessor. */
-export const gossipIncarnationEpochSeconds = 1_577_836_800;
 
 /** Memory of one process. */
 export const memoryLimits = {

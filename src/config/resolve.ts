@@ -11,7 +11,8 @@ import type {
 } from './config.ts';
 import { configLimits } from './defaults.ts';
 import type { Fault, KeyPath } from './problem.ts';
-import type { SecretSource, Settings } from './schema.ts';
+import type { Settings } from './schema.ts';
+import type { SecretSource } from './values.ts';
 
 /** What a configuration may ask of the machine it is read on. */
 export interface ConfigWorld {
@@ -31,7 +32,7 @@ export function resolveSettings(
   world: ConfigWorld,
 ): { config: Config; faults: readonly Fault[] } {
   const resolver = new Resolver(directory, world);
-  const { name, stamps, admin, link, sip, http, rules, application, ...rest } = settings;
+  const { name, stamps, admin, link, sip, http, rules, application, dataDir, ...rest } = settings;
   const { token, ...openAdmin } = admin;
   const { file, ...openRules } = rules;
   const config: Config = {
@@ -43,6 +44,7 @@ export function resolveSettings(
     stamps: { ...stamps, keys: resolver.stampKeys(stamps.keys) },
     rules: { ...openRules, ...resolver.rules(file) },
     application: resolver.application(application),
+    ...(dataDir === undefined ? {} : { dataDir: resolve(directory, dataDir) }),
     admin: { ...openAdmin, ...resolver.token(token) },
   };
   return { config, faults: resolver.faults };

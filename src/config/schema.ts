@@ -1,22 +1,23 @@
 import { z } from 'zod';
-import type { Config, StampSecret } from './config.ts';
-import { configDefaults, configLimits, enumLimits, gossipLimits } from './defaults.ts';
+import type { Config, LinkConfig, StampSecret } from './config.ts';
+import { cluster, rampUp } from './cluster-schema.ts';
+import { configDefaults, configLimits, enumLimits } from './defaults.ts';
+import { gossip } from './gossip-schema.ts';
 import { http, upstreamHttp } from './http-schema.ts';
 import { sip } from './sip-schema.ts';
 import {
   filePath,
   host,
   hostPort,
-  ipAddress,
   ipOrIpPort,
   ipPort,
   keyId,
+  listen,
   nameText,
   port,
+  secret,
+  type SecretSource,
 } from './values.ts';
-
-/** A secret as the file gives it: the text itself, or where it stands. */
-export type SecretSource = string | { readonly file: string } | { readonly env: string };
 
 /** The file's content with defaults, before secrets are read and paths resolved. */
 export interface Settings extends Omit<Config, 'name' | 'stamps' | 'admin'> {
@@ -30,54 +31,7 @@ export interface Settings extends Omit<Config, 'name' | 'stamps' | 'admin'> {
 /** A fault of shape: where, zod's code and what is needed to explain it. */
 export type ShapeIssue = z.core.$ZodIssue;
 
-function listen(address: string, defaultPort: number) {
-  return z
-    .strictObject({
-      address: ipAddress.default(address).describe('IP address to listen on'),
-      port: port.default(defaultPort).describe('port; 0 takes any free one'),
-    })
-    .prefault({});
-}
-
-const secret = z.union([
-  z.string(),
-  z.strictObject({
-    file: filePath.describe('file whose content, without the last line feed, is the secret'),
-  }),
-  z.strictObject({ env: z.string().describe('environment variable that holds the secret') }),
-]);
-
-const cluster = z.strictObject({
-  name: nameText
-    .default(configDefaults.clusterName)
-    .describe('name of the cluster; peers of another name are refused'),
-});
-
-const gossip = z.strictObject({
-  listen: listen('127.0.0.1', configDefaults.gossipPort).describe('UDP and TCP address of gossip'),
-  advertise: z
-    .exactOptional(hostPort)
-    .describe('host:port that other peers use; by default the address listened on'),
-  seeds: z
-    .array(hostPort)
-    .max(gossipLimits.seedsMax)
-    .default([])
-    .describe('host:port of peers to join by; tried for ever'),
-  profile: z
-    .enum(['fast', 'lan', 'wan'])
-    .default('fast')
-    .describe('how fast failures are found: `fast` in about 3 s, `lan` in 6 s, `wan` slower still'),
-  insecure: z
-    .boolean()
-    .default(false)
-    .describe('allows gossip off loopback, which is not encrypted; only on a network of your own'),
-  allowAlone: z
-    .boolean()
-    .default(true)
-    .describe('a peer that reaches no seed becomes ready alone; it keeps trying'),
-});
-
-const link = z.strictObject({
+const link: z.ZodType<LinkConfig, Record<string, unknown>> = z.strictObject({
   listen: listen('127.0.0.1', configDefaults.linkPort).describe('TCP address of the gRPC link'),
   advertise: z
     .exactOptional(hostPort)
@@ -177,7 +131,7 @@ const application = z
   ])
   .describe('what serves the requests of this instance');
 
-const admin = z.strictObject({
+const admin: z.ZodType<Settings['admin'], Record<string, unknown>> = z.strictObject({
   listen: listen('127.0.0.1', configDefaults.adminPort).describe('TCP address of the admin server'),
   token: secret
     .exactOptional()
@@ -202,13 +156,23 @@ const schema = z.strictObject({
     .max(100)
     .default(1)
     .describe('share of the keys relative to other peers'),
+  rampUp: rampUp.prefault({}).describe('how the share of an instance that joins grows'),
+  dataDir: filePath
+    .exactOptional()
+    .describe('folder where this peer keeps the state of the cluster; without it only in memory'),
   admin: admin.prefault({}).describe('admin server'),
   drainTimeoutMs: z
     .int()
     .min(0)
     .max(86_400_000)
     .default(configDefaults.drainTimeoutMs)
-    .describe('longest time that a drain waits for running work'),
+    .describe('longest time that a drain waits for dialogs and requests under way'),
+  drainQuietMs: z
+    .int()
+    .min(0)
+    .max(86_400_000)
+    .default(configDefaults.drainQuietMs)
+    .describe('a drain ends so long after the last dialog or request of this instance'),
   log: z
     .strictObject({
       level: z

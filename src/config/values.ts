@@ -1,6 +1,10 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isHost, isNetwork, parseHostPort } from './address.ts';
+import type { ListenAddress } from './config.ts';
+
+/** A secret as the file gives it: the text itself, or where it stands. */
+export type SecretSource = string | { readonly file: string } | { readonly env: string };
 
 /** Text that passes a check of ours. The error is `what; what to do`. */
 export function text(check: (value: string) => boolean, error: string): z.ZodString {
@@ -76,6 +80,30 @@ export const filePath: z.ZodString = text(
 );
 /** 0 takes any free one. */
 export const port: z.ZodInt = z.int().min(0).max(65_535);
+
+/** Where to listen; by default at `address`. */
+export function listen(
+  address: string,
+  defaultPort: number,
+): z.ZodType<
+  ListenAddress,
+  { address?: string | undefined; port?: number | undefined } | undefined
+> {
+  return z
+    .strictObject({
+      address: ipAddress.default(address).describe('IP address to listen on'),
+      port: port.default(defaultPort).describe('port; 0 takes any free one'),
+    })
+    .prefault({});
+}
+
+export const secret: z.ZodType<SecretSource, SecretSource> = z.union([
+  z.string(),
+  z.strictObject({
+    file: filePath.describe('file whose content, without the last line feed, is the secret'),
+  }),
+  z.strictObject({ env: z.string().describe('environment variable that holds the secret') }),
+]);
 
 /** A time within bounds. */
 export function milliseconds(least: number, most: number): z.ZodInt {

@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as defaults from '../../src/config/defaults.ts';
 
-const sources = ['defaults.ts', 'http-defaults.ts'].map((name) =>
-  fileURLToPath(new URL(`../../src/config/${name}`, import.meta.url)),
-);
+const config = fileURLToPath(new URL('../../src/config/', import.meta.url));
+const sources = readdirSync(config)
+  .filter((name) => name.endsWith('defaults.ts'))
+  .map((name) => `${config}${name}`);
 
 /** Every value of config/defaults.ts with its comment there, as Markdown tables, one a room. */
 export function limitsTables(): string {

@@ -42,7 +42,7 @@ describe('a configuration with little in it', () => {
     const { stamps, ...config } = accepted(smallest);
     assert.deepEqual(config, {
       name: 'host-one.example',
-      cluster: { name: 'sailring' },
+      cluster: { name: 'sailring', minority: 'serve', mixedRulesGraceMs: 60_000 },
       gossip: {
         listen: { address: '127.0.0.1', port: 7946 },
         seeds: [],
@@ -113,7 +113,9 @@ describe('a configuration with little in it', () => {
       application: { kind: 'embedded', module: 'demo' },
       weight: 1,
       admin: { listen: { address: '127.0.0.1', port: 7948 } },
-      drainTimeoutMs: 32_000,
+      rampUp: { loadIncreaseFactor: 1, periodMs: 0 },
+      drainTimeoutMs: 600_000,
+      drainQuietMs: 32_000,
       log: { level: 'info' },
     });
     assert.equal(stamps.keys.length, 1);
