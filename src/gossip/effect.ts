@@ -1,4 +1,4 @@
-import type { Endpoint } from './address.ts';
+import type { Endpoint, Seed } from './address.ts';
 import type { Member } from './member.ts';
 import type { StreamMessage } from './message.ts';
 
@@ -18,6 +18,8 @@ export type SwimInput =
   | { readonly kind: 'start' }
   | { readonly kind: 'setTags'; readonly tags: Readonly<Record<string, string>> }
   | { readonly kind: 'leave' }
+  /** What discovery found; replaces what it found before, beside the seeds of the options. */
+  | { readonly kind: 'seeds'; readonly seeds: readonly Seed[] }
   /** Probe this member at once: something else found it silent. */
   | { readonly kind: 'probe'; readonly name: string };
 

@@ -17,8 +17,8 @@ export class Joiner {
   readonly #context: SwimContext;
   readonly #membership: Membership;
   readonly #sync: FullSync;
-  readonly #fixed: readonly Endpoint[];
-  readonly #named: readonly NamedSeed[];
+  #fixed: readonly Endpoint[] = [];
+  #named: readonly NamedSeed[] = [];
   #attempts = 0;
   #inAttempt = new Set<string>();
 
@@ -26,14 +26,7 @@ export class Joiner {
     this.#context = context;
     this.#membership = membership;
     this.#sync = sync;
-    const seeds = context.options.seeds.slice(0, gossipLimits.seedsMax);
-    this.#fixed = seeds.flatMap(({ host, port }) => {
-      const address = canonicalAddress(host);
-      return address === undefined ? [] : [{ address, port }];
-    });
-    this.#named = seeds
-      .filter(({ host }) => canonicalAddress(host) === undefined)
-      .map((seed) => ({ ...seed, addresses: [] }));
+    this.#useSeeds([]);
   }
 
   start(): void {
@@ -46,6 +39,15 @@ export class Joiner {
       const { options, roster } = this.#context;
       if (options.random() < 3 / roster.liveCount()) this.#resolveAll();
     });
+  }
+
+  /** Replaces the seeds that were found beside the configured ones; at most 256 count. */
+  found(seeds: readonly Seed[]): void {
+    this.#useSeeds(seeds);
+    const { roster, isLeaving } = this.#context;
+    if (isLeaving || !roster.isAlone()) return;
+    this.#resolveAll();
+    this.#dialSome();
   }
 
   /** Takes the answer to a look-up. A failed one keeps what was known before. */
@@ -61,6 +63,22 @@ export class Joiner {
     }
     for (const seed of this.#named) if (seed.host === host) seed.addresses = usable;
     if (!isLeaving && roster.isAlone()) this.#dialSome();
+  }
+
+  /** What names were resolved to stays known. */
+  #useSeeds(found: readonly Seed[]): void {
+    const { seedsMax } = gossipLimits;
+    const seeds = [...this.#context.options.seeds.slice(0, seedsMax), ...found.slice(0, seedsMax)];
+    const known = new Map(this.#named.map(({ host, addresses }) => [host, addresses]));
+    const fixed: Endpoint[] = [];
+    const named: NamedSeed[] = [];
+    for (const seed of seeds) {
+      const address = canonicalAddress(seed.host);
+      if (address !== undefined) fixed.push({ address, port: seed.port });
+      else named.push({ ...seed, addresses: known.get(seed.host) ?? [] });
+    }
+    this.#fixed = fixed;
+    this.#named = named;
   }
 
   /** Tries to join while alone; otherwise only watches whether it became alone again. */
@@ -113,13 +131,16 @@ export class Joiner {
     }
   }
 
-  /** All known addresses of seeds but our own. */
+  /** All known addresses of seeds but our own, each once. */
   #seedEndpoints(): readonly Endpoint[] {
-    const own = endpointText(this.#context.options.endpoint);
     const named = this.#named.flatMap(({ addresses, port }) =>
       addresses.map((address) => ({ address, port })),
     );
-    return [...this.#fixed, ...named].filter((endpoint) => endpointText(endpoint) !== own);
+    const endpoints = new Map(
+      [...this.#fixed, ...named].map((endpoint) => [endpointText(endpoint), endpoint]),
+    );
+    endpoints.delete(endpointText(this.#context.options.endpoint));
+    return [...endpoints.values()];
   }
 
   #failedEndpoints(): readonly Endpoint[] {

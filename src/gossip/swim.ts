@@ -106,6 +106,9 @@ export class Swim {
       case 'leave':
         this.#leave();
         return;
+      case 'seeds':
+        this.#joiner.found(input.seeds);
+        return;
       case 'probe':
         this.#prober.probeByName(input.name);
         return;

@@ -136,6 +136,11 @@ export class GossipAgent {
     if (this.#swim !== undefined) this.#input({ kind: 'setTags', tags: this.#allTags() });
   }
 
+  /** Seeds that were found, to try beside the configured ones; they replace those found before. */
+  setSeeds(seeds: readonly Seed[]): void {
+    this.#input({ kind: 'seeds', seeds });
+  }
+
   /** Probes a member at once, because a link to it failed. */
   probeSoon(name: string): void {
     this.#input({ kind: 'probe', name });
