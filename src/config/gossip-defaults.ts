@@ -78,6 +78,8 @@ export const gossipLimits = {
   labelBytesMax: 255,
   /** Largest single element of a message (a member's state, a message body). */
   elementBytesMax: 8_192,
+  /** Largest user state of a full sync: what the cluster keeps the same at all members. */
+  userStateBytesMax: 4_194_304,
   /** Highest incarnation believed; the room above it stays for refutation. */
   incarnationMax: 0xffff_ff00,
   /** Members known at once, dead ones included. */

@@ -84,6 +84,7 @@ export class FullSync {
   }
 
   #message(join: boolean): PushPull {
-    return { kind: 'pushPull', join, states: this.#membership.remoteStates() };
+    const states = this.#membership.remoteStates();
+    return { kind: 'pushPull', join, states, userState: new Uint8Array(0) };
   }
 }

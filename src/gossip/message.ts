@@ -99,6 +99,8 @@ export interface PushPull {
   readonly kind: 'pushPull';
   readonly join: boolean;
   readonly states: readonly RemoteState[];
+  /** What the layer above keeps the same at all members; empty for none. */
+  readonly userState: Uint8Array;
 }
 
 export type Message =

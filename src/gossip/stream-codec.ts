@@ -1,4 +1,5 @@
 import { gossipLimits } from '../config/defaults.ts';
+import { ByteWindow } from './byte-window.ts';
 import {
   decodeMessage,
   decodePushPullHeader,
@@ -12,15 +13,22 @@ import {
 import type { Decoded, RemoteState, StreamMessage, WireFault } from './message.ts';
 import { measureValue } from './msgpack.ts';
 
-/** The bytes of one stream message. `header` starts only the side that opened the stream. */
+/**
+ * The bytes of one stream message. `header` starts only the side that opened the stream. Throws
+ * RangeError on user state that no receiver would take.
+ */
 export function encodeStreamMessage(header: Uint8Array, message: StreamMessage): Uint8Array {
   if (message.kind !== 'pushPull') return Buffer.concat([header, encodeMessage(message)]);
-  const { states, join } = message;
+  const { states, join, userState } = message;
+  if (userState.length > gossipLimits.userStateBytesMax) {
+    throw new RangeError(`user state is larger than ${gossipLimits.userStateBytesMax} bytes`);
+  }
   return Buffer.concat([
     header,
     Uint8Array.of(wireType.pushPull),
-    encodePushPullHeader({ nodes: states.length, userStateLen: 0, join }),
+    encodePushPullHeader({ nodes: states.length, userStateLen: userState.length, join }),
     ...states.map(encodeRemoteState),
+    userState,
   ]);
 }
 
@@ -28,16 +36,15 @@ type Phase = 'label' | 'type' | 'message' | 'header' | 'states' | 'userState' | 
 
 /**
  * Reads the one message that each side of a stream sends, in whatever pieces it arrives. Keeps at most
- * one unread element and the states read so far; user data is skipped, not kept.
+ * one unread element, the states read so far and user state up to its limit.
  */
 export class StreamDecoder {
   readonly #label: Uint8Array;
   #phase: Phase;
-  #buffer: Buffer = Buffer.alloc(0);
+  readonly #unread = new ByteWindow();
   #type = 0;
   #header: PushPullHeader = { nodes: 0, userStateLen: 0, join: false };
   #states: RemoteState[] = [];
-  #skip = 0;
   #message: StreamMessage | undefined;
 
   /** `header` is the cluster's label header; the answer on a stream that we opened carries none. */
@@ -48,8 +55,7 @@ export class StreamDecoder {
 
   /** Takes the next bytes. `value` stays undefined until the message is whole; then it stays that. */
   push(bytes: Uint8Array): Decoded<StreamMessage | undefined> {
-    this.#buffer =
-      this.#buffer.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.#buffer, bytes]);
+    this.#unread.append(bytes);
     for (;;) {
       const step = this.#step();
       if (step === 'wait') return { ok: true, value: this.#message };
@@ -70,9 +76,9 @@ export class StreamDecoder {
       case 'states':
         return this.#readState();
       case 'userState':
-        return this.#skipUserState();
+        return this.#readUserState();
       case 'done':
-        this.#buffer = Buffer.alloc(0);
+        this.#unread.clear();
         return 'wait';
     }
   }
@@ -83,20 +89,21 @@ export class StreamDecoder {
       this.#phase = 'type';
       return 'again';
     }
-    const have = Math.min(expected.length, this.#buffer.length);
+    const unread = this.#unread.view();
+    const have = Math.min(expected.length, unread.length);
     for (let i = 0; i < have; i++) {
-      if (this.#buffer[i] !== expected[i]) return i === 0 ? 'label-missing' : 'label-wrong';
+      if (unread[i] !== expected[i]) return i === 0 ? 'label-missing' : 'label-wrong';
     }
     if (have < expected.length) return 'wait';
-    this.#consume(expected.length);
+    this.#unread.skip(expected.length);
     this.#phase = 'type';
     return 'again';
   }
 
   #readType(): 'again' | 'wait' | WireFault {
-    const type = this.#buffer[0];
+    const type = this.#unread.view()[0];
     if (type === undefined) return 'wait';
-    this.#consume(1);
+    this.#unread.skip(1);
     this.#type = type;
     if (type === wireType.pushPull) this.#phase = 'header';
     else if (type === wireType.ping || type === wireType.ack || type === wireType.error) {
@@ -106,14 +113,14 @@ export class StreamDecoder {
   }
 
   #readElement(take: (body: Uint8Array) => WireFault | undefined): 'again' | 'wait' | WireFault {
-    const end = measureValue(this.#buffer, 0);
+    const unread = this.#unread.view();
+    const end = measureValue(unread, 0);
     if (end === 'malformed') return 'malformed';
-    const length = end === 'incomplete' ? this.#buffer.length : end;
+    const length = end === 'incomplete' ? unread.length : end;
     if (length > gossipLimits.elementBytesMax) return 'too-large';
     if (end === 'incomplete') return 'wait';
-    const body = this.#buffer.subarray(0, end);
-    this.#consume(end);
-    return take(body) ?? 'again';
+    this.#unread.skip(end);
+    return take(unread.subarray(0, end)) ?? 'again';
   }
 
   #takeMessage(body: Uint8Array): WireFault | undefined {
@@ -130,7 +137,7 @@ export class StreamDecoder {
     const header = decodePushPullHeader(body);
     if (!header.ok) return header.fault;
     if (header.value.nodes > gossipLimits.membersMax) return 'too-large';
-    if (header.value.userStateLen > gossipLimits.streamBytesMax) return 'too-large';
+    if (header.value.userStateLen > gossipLimits.userStateBytesMax) return 'too-large';
     this.#header = header.value;
     this.#phase = 'states';
     return undefined;
@@ -138,7 +145,6 @@ export class StreamDecoder {
 
   #readState(): 'again' | 'wait' | WireFault {
     if (this.#states.length === this.#header.nodes) {
-      this.#skip = this.#header.userStateLen;
       this.#phase = 'userState';
       return 'again';
     }
@@ -150,21 +156,17 @@ export class StreamDecoder {
     });
   }
 
-  #skipUserState(): 'again' | 'wait' {
-    const skipped = Math.min(this.#skip, this.#buffer.length);
-    this.#skip -= skipped;
-    this.#consume(skipped);
-    if (this.#skip > 0) return 'wait';
-    this.#finish({ kind: 'pushPull', join: this.#header.join, states: this.#states });
+  #readUserState(): 'again' | 'wait' {
+    const { join, userStateLen } = this.#header;
+    if (this.#unread.length < userStateLen) return 'wait';
+    // A copy: the window's memory holds more than that.
+    const userState = this.#unread.view().slice(0, userStateLen);
+    this.#finish({ kind: 'pushPull', join, states: this.#states, userState });
     return 'again';
   }
 
   #finish(message: StreamMessage): void {
     this.#message = message;
     this.#phase = 'done';
-  }
-
-  #consume(count: number): void {
-    this.#buffer = this.#buffer.subarray(count);
   }
 }

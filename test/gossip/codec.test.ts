@@ -94,6 +94,7 @@ const streamMessage: fc.Arbitrary<StreamMessage> = fc.oneof(
     kind: fc.constant('pushPull' as const),
     join: fc.boolean(),
     states: fc.array(remoteState, { maxLength: 12 }),
+    userState: fc.uint8Array({ maxLength: 600 }),
   }),
 );
 
@@ -381,14 +382,36 @@ describe('streams', () => {
     );
   });
 
-  it('skip user data and what follows the message', () => {
+  it('keep user state, and skip what follows the message', () => {
     const head = encode({ Join: true, Nodes: 0, UserStateLen: 5 }, { sortKeys: true });
     const decoder = new StreamDecoder(noHeader, 'opened');
-    const wanted = { kind: 'pushPull', join: true, states: [] };
+    const userState = Uint8Array.of(1, 2, 3, 4, 5);
+    const wanted = { kind: 'pushPull', join: true, states: [], userState };
     const first = decoder.push(Uint8Array.from([6, ...head, 1, 2, 3]));
     assert.deepEqual(first, { ok: true, value: undefined });
     assert.deepEqual(decoder.push(Uint8Array.from([4, 5, 9, 9])), { ok: true, value: wanted });
     assert.deepEqual(decoder.push(Uint8Array.of(9)), { ok: true, value: wanted });
+  });
+
+  it('carry user state up to its limit', () => {
+    const { userStateBytesMax } = gossipLimits;
+    const full = (size: number): StreamMessage => ({
+      kind: 'pushPull',
+      join: false,
+      states: [],
+      userState: new Uint8Array(size).fill(7),
+    });
+    const bytes = encodeStreamMessage(noHeader, full(userStateBytesMax));
+    const decoder = new StreamDecoder(noHeader, 'opened');
+    let result = decoder.push(bytes.subarray(0, 10));
+    for (let at = 10; at < bytes.length; at += 65_536) {
+      result = decoder.push(bytes.subarray(at, at + 65_536));
+    }
+    assert.deepEqual(result, { ok: true, value: full(userStateBytesMax) });
+    assert.throws(() => encodeStreamMessage(noHeader, full(userStateBytesMax + 1)), RangeError);
+    const head = encode({ Nodes: 0, UserStateLen: userStateBytesMax + 1 });
+    const tooLarge = new StreamDecoder(noHeader, 'opened').push(Uint8Array.from([6, ...head]));
+    assert.deepEqual(tooLarge, { ok: false, fault: 'too-large' });
   });
 
   const state = (fields: Record<string, unknown>): number[] => [
@@ -401,7 +424,7 @@ describe('streams', () => {
     ['gossip', [...encodeMessage({ kind: 'nack', seqNo: 1 })], noHeader, 'unsupported'],
     ['no msgpack', [6, 0xc1], noHeader, 'malformed'],
     ['more states than members may be', [6, ...encode({ Nodes: 4_097 })], noHeader, 'too-large'],
-    ['endless user data', [6, ...encode({ UserStateLen: 2 ** 31 })], noHeader, 'too-large'],
+    ['endless user state', [6, ...encode({ UserStateLen: 2 ** 31 })], noHeader, 'too-large'],
     ['a state that is no map', [6, ...encode({ Nodes: 1 }), 5], noHeader, 'malformed'],
     ['an unknown state', state({ Name: 'a', State: 4 }), noHeader, 'malformed'],
     [
