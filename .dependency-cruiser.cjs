@@ -112,7 +112,7 @@ module.exports = {
     {
       name: 'only-peer-puts-its-sides-together',
       comment:
-        'peer-sip.ts and peer-http.ts are parts of the composition root, split off for their size.',
+        'the other peer-*.ts are parts of the composition root, split off for their size.',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/peer\\.ts$' },
       to: { path: '^src/peer-' },

@@ -1,35 +1,22 @@
 import type { Logger } from 'pino';
 import { AdminServer, type PeerStatus } from './admin/index.ts';
-import { formatHostPort, parseHostPort } from './config/address.ts';
+import { formatHostPort } from './config/address.ts';
 import { peerLimits } from './config/defaults.ts';
 import { applicationAddresses, type Config, type SipListenerConfig } from './config/index.ts';
-import { formatRuleError, type NumberResolver } from './dcr/index.ts';
 import { createApplication as createDemo } from './demo/conference.ts';
-import type { Member } from './gossip/index.ts';
 import type { Application } from './io/application/application.ts';
 import { EmbeddedApplicationHost } from './io/application/embedded.ts';
 import { systemTime } from './io/application/system-time.ts';
 import { UpstreamApplication } from './io/application/upstream.ts';
-import { createEnumResolver, type EnumResolver } from './io/dns/index.ts';
-import { GossipAgent } from './io/gossip/agent.ts';
-import { GrpcLinks, type LinkPeer } from './io/link/index.ts';
+import { GrpcLinks } from './io/link/index.ts';
 import { BufferCollector } from './io/memory/buffer-collector.ts';
-import { loadRules } from './io/rules/index.ts';
+import { ClusterSide } from './peer-cluster.ts';
 import { HttpSide } from './peer-http.ts';
+import { RulesSide } from './peer-rules.ts';
 import { SipSide } from './peer-sip.ts';
 import { Counters } from './pipeline/counters.ts';
-import { KeyDeriver } from './pipeline/key.ts';
 import { Stamper } from './pipeline/stamp.ts';
-import { uriReader } from './pipeline/subjects.ts';
-import {
-  announcementTags,
-  isLiving,
-  memberStatus,
-  readAnnouncement,
-  viewOf,
-  type ClusterView,
-  type InstanceStatus,
-} from './pipeline/view.ts';
+import { memberStatus, type Announcement } from './pipeline/view.ts';
 
 /** Where a running peer listens, as `host:port`. */
 export interface PeerAddresses {
@@ -77,29 +64,21 @@ class Peer implements RunningPeer {
   #stopCarriers: (() => Promise<void>) | undefined;
   /** Start of this process in seconds; a restart under the same name has a higher one. */
   readonly #epoch = Math.floor(Date.now() / 1000);
-  readonly #numbers: EnumResolver | undefined;
+  readonly #rules: RulesSide;
+  readonly #cluster: ClusterSide;
   readonly #links: GrpcLinks;
   readonly #sip: SipSide;
   readonly #http: HttpSide;
   readonly #application: Application;
-  #keys = new KeyDeriver(undefined);
-  #status: InstanceStatus = 'joining';
-  #view: ClusterView;
-  #gossip: GossipAgent | undefined;
   #addresses: PeerAddresses | undefined;
   #endDrain: (() => void) | undefined;
-  /** Looks whether what this peer waits for while it joins has come. */
-  #joining: (() => void) | undefined;
-  /** Living peers that tell where their links are. */
-  #peers: readonly LinkPeer[] = [];
 
   constructor(config: Config, log: Logger) {
     this.#config = config;
     this.#log = log;
     this.#stamper = new Stamper(config.stamps.keys);
-    this.#view = viewOf(config.name, [], performance.now());
-    const { enum: numbers } = config.rules;
-    this.#numbers = numbers && createEnumResolver(numbers, this.#counters);
+    this.#rules = new RulesSide({ config, log, counters: this.#counters });
+    this.#cluster = this.#createClusterSide();
     this.#sip = this.#createSipSide();
     this.#http = this.#createHttpSide();
     this.#links = this.#createLinks();
@@ -113,7 +92,7 @@ class Peer implements RunningPeer {
 
   /** Binds everything, joins the cluster, then says that it is ready. */
   async start(): Promise<void> {
-    await this.#loadRules();
+    await this.#rules.start();
     await this.#run(this.#application);
     await this.#run(this.#sip);
     await this.#links.start();
@@ -126,38 +105,11 @@ class Peer implements RunningPeer {
     const admin = this.#createAdmin();
     this.#closers.push(() => admin.stop());
     const adminAddress = await admin.start();
-    this.#gossip = this.#createGossip();
-    await this.#run(this.#gossip);
+    await this.#run(this.#cluster);
     this.#addresses = this.#boundAddresses(adminAddress);
-    await this.#joined();
+    await this.#cluster.joined();
     // An operator may have drained it, or somebody stopped it, while it waited for others.
-    if (this.#status === 'joining') this.#announce('ready');
-  }
-
-  /**
-   * Waits for another member where there are seeds, so that nothing is served by a ring of one that
-   * is about to change; for ever where the peer must not serve alone. Then for the links to all of
-   * them: without one, a call of theirs that comes here would go to a successor.
-   */
-  async #joined(): Promise<void> {
-    const { seeds, allowAlone } = this.#config.gossip;
-    if (allowAlone && seeds.length === 0) return;
-    const isMet = (): boolean => this.#peers.length > 0;
-    const isLinked = (): boolean =>
-      isMet() && this.#peers.every(({ name }) => this.#links.isUp(name));
-    this.#membersChanged(this.#gossip?.members() ?? []);
-    if (!allowAlone) await this.#until(isMet);
-    await Promise.race([this.#until(isLinked), passed(peerLimits.joinWaitMs)]);
-  }
-
-  /** Resolves when it holds; looked at whenever members or links change. */
-  #until(holds: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      this.#joining = () => {
-        if (holds()) resolve();
-      };
-      this.#joining();
-    });
+    if (this.#cluster.status === 'joining') this.#cluster.announce('ready');
   }
 
   async drain(): Promise<void> {
@@ -172,20 +124,20 @@ class Peer implements RunningPeer {
   }
 
   #beginDrain(): void {
-    this.#announce('draining');
+    this.#cluster.announce('draining');
     this.#http.drain();
   }
 
   async stop(): Promise<void> {
     this.#endDrain?.();
-    this.#announce('disabled');
+    this.#cluster.announce('disabled');
     // Others close their links to a peer that left, with all that runs on them: leaving comes after.
     const stopCarriers = this.#stopCarriers;
     this.#stopCarriers = undefined;
     if (stopCarriers !== undefined) await this.#close(stopCarriers);
-    await this.#gossip?.leave();
+    await this.#cluster.leave();
     for (const close of this.#closers.splice(0).reverse()) await this.#close(close);
-    this.#numbers?.close();
+    this.#rules.close();
   }
 
   async #close(close: () => Promise<void>): Promise<void> {
@@ -195,18 +147,6 @@ class Peer implements RunningPeer {
   async #run(part: { start(): Promise<void>; stop(): Promise<void> }): Promise<void> {
     this.#closers.push(() => part.stop());
     await part.start();
-  }
-
-  async #loadRules(): Promise<void> {
-    const { file } = this.#config.rules;
-    if (file === undefined) return;
-    const numbers: NumberResolver = this.#numbers ?? { resolve: (number) => number };
-    const loaded = await loadRules(file, { uris: uriReader, numbers }, (fault) => {
-      this.#counters.count('rule_faults', 'plugin');
-      this.#log.warn({ err: fault }, 'the rule plug-in failed; the fallback key was used');
-    });
-    if (!loaded.ok) throw new Error(loaded.errors.map(formatRuleError).join('\n'));
-    this.#keys = new KeyDeriver(loaded.rules);
   }
 
   #createLinks(): GrpcLinks {
@@ -224,8 +164,8 @@ class Peer implements RunningPeer {
       },
       counters: this.#counters,
       log: this.#log,
-      onPeerFailed: (peer) => this.#gossip?.probeSoon(peer),
-      onPeerUp: () => this.#joining?.(),
+      onPeerFailed: (peer) => this.#cluster.peerFailed(peer),
+      onPeerUp: () => this.#cluster.peerUp(),
       onBodyBytes: this.#buffers.passed,
     });
   }
@@ -236,12 +176,12 @@ class Peer implements RunningPeer {
       log: this.#log,
       counters: this.#counters,
       stamper: this.#stamper,
-      keys: () => this.#keys,
-      view: () => this.#view,
-      status: () => this.#status,
+      keys: () => this.#rules.keys,
+      view: () => this.#cluster.view,
+      status: () => this.#cluster.status,
       links: () => this.#links,
       application: () => this.#application,
-      numberKnown: (number) => this.#numbers?.whenKnown(number) ?? Promise.resolve(),
+      numberKnown: (number) => this.#rules.numberKnown(number),
     });
   }
 
@@ -251,11 +191,11 @@ class Peer implements RunningPeer {
       log: this.#log,
       counters: this.#counters,
       stamper: this.#stamper,
-      keys: () => this.#keys,
-      view: () => this.#view,
+      keys: () => this.#rules.keys,
+      view: () => this.#cluster.view,
       links: () => this.#links,
       application: () => this.#application,
-      numberKnown: (number) => this.#numbers?.whenKnown(number) ?? Promise.resolve(),
+      numberKnown: (number) => this.#rules.numberKnown(number),
       onBodyBytes: this.#buffers.passed,
     });
   }
@@ -282,60 +222,29 @@ class Peer implements RunningPeer {
     });
   }
 
-  #createGossip(): GossipAgent {
-    const { name, cluster, gossip } = this.#config;
-    const advertise = gossip.advertise === undefined ? undefined : parseHostPort(gossip.advertise);
-    return new GossipAgent({
-      name,
-      epoch: this.#epoch,
-      label: cluster.name,
-      listen: gossip.listen,
-      ...(advertise === undefined
-        ? {}
-        : { advertise: { address: advertise.host, port: advertise.port } }),
-      seeds: gossip.seeds,
-      profile: gossip.profile,
-      tags: this.#tags(),
-      counters: this.#counters,
-      onChange: (members) => this.#membersChanged(members),
+  #createClusterSide(): ClusterSide {
+    return new ClusterSide({
+      config: this.#config,
       log: this.#log,
+      counters: this.#counters,
+      epoch: this.#epoch,
+      links: () => this.#links,
+      places: () => this.#places(),
     });
   }
 
-  #announce(status: InstanceStatus): void {
-    this.#status = status;
-    this.#gossip?.setTags(this.#tags());
-    this.#membersChanged(this.#gossip?.members() ?? []);
-  }
-
-  #tags(): Record<string, string> {
-    const { link, weight, application, http } = this.#config;
+  /** Where this peer and its application are reached. */
+  #places(): Omit<Announcement, 'epoch' | 'status' | 'weight'> {
+    const { link, application, http } = this.#config;
     const { upstream, listeners } = this.#sip;
     const sip = application.kind === 'upstream' ? application.sip : undefined;
-    return announcementTags({
-      epoch: this.#epoch,
-      status: this.#status,
-      weight,
+    return {
       link: link.advertise ?? formatHostPort(this.#links.address, this.#links.port),
       sipInternal: upstream?.localAddress ?? listeners.bound[0]?.names.own ?? 'localhost:5060',
       sipTransport: upstream?.transport ?? 'UDP',
       applications: sip === undefined ? [] : applicationAddresses(sip),
       ...(http.jvmRoute === undefined ? {} : { jvmRoute: http.jvmRoute }),
-    });
-  }
-
-  #membersChanged(members: readonly Member[]): void {
-    this.#view = viewOf(this.#config.name, members, performance.now(), this.#view);
-    const peers: LinkPeer[] = [];
-    for (const member of members) {
-      if (member.name === this.#config.name || !isLiving(member)) continue;
-      const announced = readAnnouncement(member.tags);
-      if (announced === undefined) continue;
-      peers.push({ name: member.name, epoch: announced.epoch, address: announced.link });
-    }
-    this.#peers = peers;
-    this.#links.setPeers(peers);
-    this.#joining?.();
+    };
   }
 
   #createAdmin(): AdminServer {
@@ -346,18 +255,20 @@ class Peer implements RunningPeer {
       drain: () => {
         this.#beginDrain();
       },
+      routes: [],
     };
     return new AdminServer(admin, source, (message) => this.#log.info(message));
   }
 
   #peerStatus(): PeerStatus {
     const { name } = this.#config;
-    const { version, members } = this.#view.ring;
-    const state = this.#status === 'disabled' ? 'draining' : this.#status;
+    const { view, status } = this.#cluster;
+    const { version, members } = view.ring;
+    const state = status === 'disabled' ? 'draining' : status;
     return {
       name,
       state,
-      members: (this.#gossip?.members() ?? []).map(memberStatus),
+      members: this.#cluster.members().map(memberStatus),
       ring: { version, members },
       addresses: { ...this.#addresses },
     };
@@ -375,13 +286,8 @@ class Peer implements RunningPeer {
       sip,
       ...(http === undefined ? {} : { http }),
       admin,
-      gossip: formatHostPort(gossip.listen.address, this.#gossip?.port ?? gossip.listen.port),
+      gossip: formatHostPort(gossip.listen.address, this.#cluster.port),
       link: formatHostPort(this.#links.address, this.#links.port),
     };
   }
-}
-
-function passed(ms: number): Promise<void> {
-  const signal = AbortSignal.timeout(ms);
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
 }

@@ -7,36 +7,23 @@ import type { AdminConfig } from '../config/config.ts';
 import { adminLimits } from '../config/defaults.ts';
 import { Access } from './access.ts';
 import type { Metrics } from './metrics.ts';
+import { adminRequest, BodyTooLarge, json, type Answer, type Route } from './route.ts';
 import type { AdminSource } from './status.ts';
 import { unreadyReasons } from './status.ts';
 
 /** Writes a line to the peer's log; `peer.ts` gives one. */
 export type AuditLog = (message: string) => void;
 
-interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-interface Route {
-  readonly method: 'GET' | 'POST';
-  /** Probes of an orchestrator bring no token and name the host as they please. */
-  readonly isOpen: boolean;
-  serve(request: IncomingMessage): Answer | Promise<Answer>;
-}
-
 /**
- * The operator's HTTP server: `GET /livez`, `/readyz`, `/metrics`, `/status` and `POST /drain`. It
- * reads no request body. Everything but the two probes needs the token where one is configured.
+ * The operator's HTTP server: `GET /livez`, `/readyz`, `/metrics`, `/status`, `POST /drain`, and the
+ * pages of the source. Everything but the two probes needs the token where one is configured.
  */
 export class AdminServer {
   readonly #config: AdminConfig;
   readonly #source: AdminSource;
   readonly #audit: AuditLog;
   readonly #access: Access;
-  readonly #routes: ReadonlyMap<string, Route>;
+  readonly #routes: readonly Route[];
   #metrics: Promise<Metrics> | undefined;
   #server: Server | undefined;
 
@@ -45,13 +32,14 @@ export class AdminServer {
     this.#source = source;
     this.#audit = audit;
     this.#access = new Access(config.listen.address, config.token);
-    this.#routes = new Map<string, Route>([
-      ['/livez', { method: 'GET', isOpen: true, serve: () => json(200, { live: true }) }],
-      ['/readyz', { method: 'GET', isOpen: true, serve: () => this.#readiness() }],
-      ['/status', { method: 'GET', isOpen: false, serve: () => this.#status() }],
-      ['/metrics', { method: 'GET', isOpen: false, serve: () => this.#metricsPage() }],
-      ['/drain', { method: 'POST', isOpen: false, serve: (request) => this.#drain(request) }],
-    ]);
+    this.#routes = [
+      { method: 'GET', path: '/livez', isOpen: true, serve: () => json(200, { live: true }) },
+      { method: 'GET', path: '/readyz', isOpen: true, serve: () => this.#readiness() },
+      { method: 'GET', path: '/status', serve: () => this.#status() },
+      { method: 'GET', path: '/metrics', serve: () => this.#metricsPage() },
+      { method: 'POST', path: '/drain', serve: ({ by }) => this.#drain(by) },
+      ...source.routes,
+    ];
   }
 
   /** Binds and gives `host:port`; rejects with the system's error when it cannot. */
@@ -91,15 +79,14 @@ export class AdminServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    request.resume();
     let answer: Answer;
     try {
       answer = await this.#route(request);
     } catch (error) {
-      this.#source.counters.count('admin_requests', 'defect');
-      this.#audit(`admin: ${String(request.url)} failed: ${String(error)}`);
-      answer = json(500, { error: 'the request failed; the log has the reason' });
+      answer = this.#failed(request, error);
     }
+    // What a page did not read is not wanted; the connection may serve another request behind it.
+    request.resume();
     response.writeHead(answer.status, {
       'content-type': answer.type,
       'cache-control': 'no-store',
@@ -109,10 +96,21 @@ export class AdminServer {
     response.end(request.method === 'HEAD' ? undefined : answer.body);
   }
 
+  #failed(request: IncomingMessage, error: unknown): Answer {
+    if (error instanceof BodyTooLarge) {
+      this.#source.counters.count('admin_requests', 'refused_413');
+      const message = `the body is larger than ${adminLimits.bodyBytesMax} bytes`;
+      return { ...json(413, { error: message }), headers: { connection: 'close' } };
+    }
+    this.#source.counters.count('admin_requests', 'defect');
+    this.#audit(`admin: ${String(request.url)} failed: ${String(error)}`);
+    return json(500, { error: 'the request failed; the log has the reason' });
+  }
+
   #route(request: IncomingMessage): Answer | Promise<Answer> {
     const path = (request.url ?? '').split('?', 1)[0]!;
-    const route = this.#routes.get(path);
-    if (route?.isOpen !== true) {
+    const pages = this.#routes.filter((route) => isAt(route, path));
+    if (!pages.some(({ isOpen }) => isOpen === true)) {
       const refusal = this.#access.refuse(request);
       if (refusal !== undefined) {
         this.#source.counters.count('admin_requests', `refused_${refusal.status}`);
@@ -120,14 +118,18 @@ export class AdminServer {
         return { ...json(refusal.status, { error: refusal.message }), headers };
       }
     }
-    if (route === undefined)
-      return json(404, { error: 'no such page', pages: [...this.#routes.keys()] });
-    const allowed = route.method === 'GET' ? ['GET', 'HEAD'] : [route.method];
-    if (!allowed.includes(request.method ?? '')) {
-      const headers = { allow: allowed.join(', ') };
-      return { ...json(405, { error: `only ${headers.allow}` }), headers };
+    if (pages.length === 0) {
+      const all = new Set(this.#routes.map((route) => route.path));
+      return json(404, { error: 'no such page', pages: [...all] });
     }
-    return route.serve(request);
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    const page = pages.find((route) => route.method === method);
+    if (page !== undefined) return page.serve(adminRequest(request, page.path));
+    const allowed = pages.flatMap((route) =>
+      route.method === 'GET' ? ['GET', 'HEAD'] : route.method,
+    );
+    const headers = { allow: allowed.join(', ') };
+    return { ...json(405, { error: `only ${headers.allow}` }), headers };
   }
 
   #readiness(): Answer {
@@ -159,14 +161,14 @@ export class AdminServer {
     return { status: 200, type: metrics.contentType, body: await metrics.page() };
   }
 
-  #drain(request: IncomingMessage): Answer {
-    this.#audit(`admin: drain asked for by ${String(request.socket.remoteAddress)}`);
+  #drain(by: string): Answer {
+    this.#audit(`admin: drain asked for by ${by}`);
     this.#source.counters.count('admin_requests', 'drain');
     this.#source.drain();
     return json(202, { state: 'draining' });
   }
 }
 
-function json(status: number, body: unknown): Answer {
-  return { status, type: 'application/json', body: `${JSON.stringify(body)}\n` };
+function isAt(route: Route, path: string): boolean {
+  return route.path.endsWith('/') ? path.startsWith(route.path) : path === route.path;
 }

@@ -1,4 +1,5 @@
 import type { Counters } from '../pipeline/counters.ts';
+import type { Route } from './route.ts';
 
 /** One member of the cluster as this peer sees it, itself included. */
 export interface MemberStatus {
@@ -31,6 +32,8 @@ export interface AdminSource {
   readonly counters: Counters;
   /** Begins to drain; again is harmless. */
   drain(): void;
+  /** Further pages. */
+  readonly routes: readonly Route[];
 }
 
 /** Why the peer should get no new work; empty when it is ready. */

@@ -8,6 +8,7 @@ import { complain } from './complain.ts';
 import type { CliOutput } from './output.ts';
 import { packageVersion } from './package.ts';
 import type { StartOptions } from './start.ts';
+import { addStatus } from './status-command.ts';
 
 /** Gives a command's exit code to whoever runs the program. */
 type Done = (exitCode: number) => void;
@@ -63,6 +64,7 @@ function createProgram(out: CliOutput, done: Done): Command {
   addStart(program, out, done);
   addCheck(program, out, done);
   addSchema(program, out);
+  addStatus(program, out, done);
   addCluster(program, out, done);
   addDcr(program, out, done);
   return program;

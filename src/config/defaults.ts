@@ -366,6 +366,8 @@ export const sprayerLimits = {
 } as const;
 
 export const adminLimits = {
+  /** Largest body of a request: a rule file and what surrounds it. */
+  bodyBytesMax: 2_097_152,
   connectionsMax: 64,
   headerBytesMax: 8_192,
   /** A request must have arrived within this time. */
@@ -441,6 +443,8 @@ export const upstreamLimits = {
 } as const;
 
 export const cliLimits = {
+  /** A command waits so long for a peer's answer. */
+  adminTimeoutMs: 60_000,
   /** A signal that repeats within this time is one key press that two processes passed on. */
   signalRepeatMs: 250,
   /** A peer whose parent went away, or that was told to stop, is gone after this long at the latest. */

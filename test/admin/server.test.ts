@@ -8,8 +8,9 @@ import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { AdminSource, PeerStatus } from '../../src/admin/index.ts';
-import { AdminServer } from '../../src/admin/index.ts';
+import { AdminServer, json, type Route } from '../../src/admin/index.ts';
 import { parseHostPort } from '../../src/config/address.ts';
+import { adminLimits } from '../../src/config/defaults.ts';
 import { Counters } from '../../src/pipeline/counters.ts';
 
 const status: PeerStatus = {
@@ -28,6 +29,15 @@ class Source implements AdminSource {
   readonly counters = new Counters();
   current: PeerStatus = status;
   drains = 0;
+  readonly routes: readonly Route[] = [
+    {
+      method: 'PUT',
+      path: '/things/',
+      serve: async ({ rest, query, body }) =>
+        json(200, { rest, query: [...query], body: await body() }),
+    },
+    { method: 'DELETE', path: '/things/', serve: ({ rest }) => json(200, { gone: rest }) },
+  ];
 
   status(): PeerStatus {
     return this.current;
@@ -41,7 +51,12 @@ class Source implements AdminSource {
 interface Given {
   readonly source: Source;
   readonly audit: readonly string[];
-  readonly ask: (method: string, path: string, headers?: Record<string, string>) => Promise<Answer>;
+  readonly ask: (
+    method: string,
+    path: string,
+    headers?: Record<string, string>,
+    body?: string,
+  ) => Promise<Answer>;
 }
 
 interface Answer {
@@ -61,9 +76,9 @@ async function setUp(t: TestContext, token?: string): Promise<Given> {
   return {
     source,
     audit,
-    async ask(method, path, headers = {}) {
+    async ask(method, path, headers = {}, body = '') {
       const client = request({ port, host: '127.0.0.1', method, path, headers, agent: false });
-      client.end();
+      client.end(body);
       const [answer] = (await once(client, 'response')) as [IncomingMessage];
       return { status: answer.statusCode, headers: answer.headers, body: await text(answer) };
     },
@@ -92,6 +107,35 @@ describe('the admin server', () => {
         [503, { ready: false, reasons: [`the peer is ${state}`, 'the ring is empty'] }],
       );
     });
+
+  it('gives further pages what stands behind their path, the query and the body', async (t) => {
+    const { ask } = await setUp(t);
+    const put = await ask('PUT', '/things/a%2Fb?x=1&y=', {}, 'content');
+    assert.deepEqual(JSON.parse(put.body), {
+      rest: 'a/b',
+      query: [
+        ['x', '1'],
+        ['y', ''],
+      ],
+      body: 'content',
+    });
+    assert.deepEqual(JSON.parse((await ask('DELETE', '/things/%zz')).body), { gone: '%zz' });
+    const refused = await ask('GET', '/things/a');
+    assert.deepEqual([refused.status, refused.headers.allow], [405, 'PUT, DELETE']);
+  });
+
+  it('refuses a body above the limit', async (t) => {
+    const { ask, source } = await setUp(t);
+    const most = 'x'.repeat(adminLimits.bodyBytesMax);
+    assert.equal((await ask('PUT', '/things/a', {}, most)).status, 200);
+    assert.equal((await ask('PUT', '/things/a', {}, `${most}x`)).status, 413);
+    assert.equal(source.counters.get('admin_requests', 'refused_413'), 1);
+  });
+
+  it('asks for the token on further pages too', async (t) => {
+    const { ask } = await setUp(t, 'a-token-of-some-length');
+    assert.equal((await ask('PUT', '/things/a')).status, 401);
+  });
 
   it('shows status, instances and counters', async (t) => {
     const { ask, source } = await setUp(t);
