@@ -80,6 +80,10 @@ export const gossipLimits = {
   elementBytesMax: 8_192,
   /** Largest user state of a full sync: what the cluster keeps the same at all members. */
   userStateBytesMax: 4_194_304,
+  /** Largest user message: it fits one packet beside label and encryption. */
+  userMessageBytesMax: 1_024,
+  /** Members that a leaving peer tells its intent directly, before the news of its end. */
+  leaveIntentsMax: 64,
   /** Highest incarnation believed; the room above it stays for refutation. */
   incarnationMax: 0xffff_ff00,
   /** Members known at once, dead ones included. */

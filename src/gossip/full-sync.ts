@@ -1,3 +1,4 @@
+import { gossipLimits } from '../config/defaults.ts';
 import { endpointText, type Endpoint } from './address.ts';
 import type { SwimContext } from './context.ts';
 import type { StreamId } from './effect.ts';
@@ -14,7 +15,8 @@ export class FullSync {
   readonly #context: SwimContext;
   readonly #membership: Membership;
   /** Streams that we opened, with the endpoint dialled. */
-  readonly #open = new Map<StreamId, string>();
+  readonly #open = new Map<StreamId, Endpoint>();
+  #userState: Uint8Array = new Uint8Array(0);
 
   constructor(context: SwimContext, membership: Membership) {
     this.#context = context;
@@ -33,22 +35,41 @@ export class FullSync {
     if (this.isOpen(to)) return;
     const { outbox, header } = this.#context;
     const stream = this.#context.nextStream();
-    this.#open.set(stream, endpointText(to));
+    this.#open.set(stream, to);
     const bytes = encodeStreamMessage(header, this.#message(join));
     outbox.add({ kind: 'openStream', stream, to, bytes });
+  }
+
+  /** Exchanges all with a member at once. */
+  syncWith(name: string): void {
+    const { roster, isLeaving } = this.#context;
+    const record = roster.get(name);
+    if (isLeaving || record === undefined || record === roster.self || !isLive(record)) return;
+    this.exchange(record.endpoint, false);
+  }
+
+  /** Keeps what every exchange brings to the other side. Throws RangeError above the limit. */
+  setUserState(bytes: Uint8Array): void {
+    const { userStateBytesMax } = gossipLimits;
+    if (bytes.length > userStateBytesMax) {
+      throw new RangeError(`user state is at most ${userStateBytesMax} bytes`);
+    }
+    this.#userState = bytes;
   }
 
   /** True while an exchange that we began with that endpoint has not ended. */
   isOpen(to: Endpoint): boolean {
     const key = endpointText(to);
-    for (const open of this.#open.values()) if (open === key) return true;
+    for (const open of this.#open.values()) if (endpointText(open) === key) return true;
     return false;
   }
 
   /** Takes the states of the other side; a stream that it opened gets ours, what we learnt included. */
   receive(stream: StreamId, message: PushPull): void {
     const { outbox } = this.#context;
+    const dialled = this.#open.get(stream);
     const isAnswer = this.#open.delete(stream);
+    this.#deliver(message.userState, dialled);
     this.#membership.mergeAll(message.states);
     if (isAnswer) {
       outbox.count('gossip_syncs', 'done');
@@ -64,6 +85,12 @@ export class FullSync {
     if (!this.#open.delete(stream)) return false;
     this.#context.outbox.count('gossip_syncs', 'failed');
     return true;
+  }
+
+  #deliver(bytes: Uint8Array, dialled: Endpoint | undefined): void {
+    if (bytes.length === 0) return;
+    const from = dialled === undefined ? undefined : this.#context.roster.at(dialled)?.name;
+    this.#context.outbox.add({ kind: 'userState', bytes, from });
   }
 
   #tick(): void {
@@ -85,6 +112,6 @@ export class FullSync {
 
   #message(join: boolean): PushPull {
     const states = this.#membership.remoteStates();
-    return { kind: 'pushPull', join, states, userState: new Uint8Array(0) };
+    return { kind: 'pushPull', join, states, userState: this.#userState };
   }
 }

@@ -9,6 +9,11 @@ interface Item {
   sent: number;
 }
 
+/** What a user message is queued under; no member can have such a name. */
+export function userSubject(name: string): string {
+  return `\0${name}`;
+}
+
 /**
  * News waiting to be told, at most one piece a member: what is newer about a member replaces what is
  * older. Told first: what was told least, then "alive" (it saves someone), then the newest.

@@ -1,3 +1,4 @@
+import type { Endpoint } from './address.ts';
 import { isLive, type MemberRecord } from './member.ts';
 
 /** All members that this peer knows, itself first, and the order in which it probes them. */
@@ -20,6 +21,15 @@ export class Roster {
 
   get(name: string): MemberRecord | undefined {
     return this.#records.get(name);
+  }
+
+  /** The member that lives at an address, or undefined. */
+  at(endpoint: Endpoint): MemberRecord | undefined {
+    for (const record of this.#records.values()) {
+      const { address, port } = record.endpoint;
+      if (address === endpoint.address && port === endpoint.port && isLive(record)) return record;
+    }
+    return undefined;
   }
 
   all(): Iterable<MemberRecord> {

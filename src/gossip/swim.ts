@@ -1,15 +1,21 @@
 import { gossipIncarnationEpochSeconds, gossipLimits } from '../config/defaults.ts';
 import type { Endpoint } from './address.ts';
-import { ourVersions } from './codec.ts';
+import { encodeMessage, ourVersions } from './codec.ts';
 import type { SwimContext, SwimOptions } from './context.ts';
-import { Outbox, type StreamId, type SwimEffect, type SwimInput } from './effect.ts';
+import {
+  Outbox,
+  type StreamId,
+  type SwimCommand,
+  type SwimEffect,
+  type SwimInput,
+} from './effect.ts';
 import { FullSync } from './full-sync.ts';
 import { Gossiper } from './gossiper.ts';
 import { Joiner } from './joiner.ts';
-import { snapshot, type Member, type MemberRecord } from './member.ts';
+import { isLive, snapshot, type Member, type MemberRecord } from './member.ts';
 import { Membership } from './membership.ts';
 import type { Message, StreamMessage } from './message.ts';
-import { News } from './news.ts';
+import { News, userSubject } from './news.ts';
 import { decodePacket, labelHeader } from './packet.ts';
 import { Post } from './post.ts';
 import { Prober } from './prober.ts';
@@ -36,6 +42,7 @@ export class Swim {
   readonly #gossiper: Gossiper;
   readonly #sync: FullSync;
   readonly #joiner: Joiner;
+  readonly #post: Post;
   #wakeAt: number | undefined;
 
   constructor(options: SwimOptions, now: number) {
@@ -55,6 +62,7 @@ export class Swim {
       nextStream: () => (stream += 2),
     };
     const post = new Post(this.#context);
+    this.#post = post;
     this.#membership = new Membership(this.#context);
     this.#prober = new Prober(this.#context, this.#membership, post);
     this.#gossiper = new Gossiper(this.#context, post);
@@ -97,6 +105,13 @@ export class Swim {
       case 'resolved':
         this.#joiner.resolved(input.host, input.addresses);
         return;
+      default:
+        this.#command(input);
+    }
+  }
+
+  #command(input: SwimCommand): void {
+    switch (input.kind) {
       case 'start':
         this.#start();
         return;
@@ -104,13 +119,25 @@ export class Swim {
         this.#membership.setTags(input.tags);
         return;
       case 'leave':
-        this.#leave();
+        this.#leave(input.intent);
         return;
       case 'seeds':
         this.#joiner.found(input.seeds);
         return;
       case 'probe':
         this.#prober.probeByName(input.name);
+        return;
+      case 'sync':
+        this.#sync.syncWith(input.name);
+        return;
+      case 'setUserState':
+        this.#sync.setUserState(input.bytes);
+        return;
+      case 'broadcast':
+        this.#broadcast(input.name, input.bytes);
+        return;
+      case 'sendUser':
+        this.#post.sendPlain(input.to, userMessage(input.bytes));
         return;
     }
   }
@@ -122,10 +149,11 @@ export class Swim {
     this.#joiner.start();
   }
 
-  #leave(): void {
+  #leave(intent: Uint8Array | undefined): void {
     const { outbox, timers, roster, now } = this.#context;
     if (this.#context.isLeaving) return;
     this.#context.isLeaving = true;
+    if (intent !== undefined) this.#tellIntent(intent);
     let isDone = false;
     const finish = (): void => {
       if (isDone) return;
@@ -136,6 +164,18 @@ export class Swim {
     this.#membership.leave(finish);
     if (isAlone) finish();
     else timers.schedule(now + gossipLimits.leaveTimeoutMs, finish);
+  }
+
+  /** A member that heard our death before our intent would take the leave for a failure. */
+  #tellIntent(intent: Uint8Array): void {
+    const message = userMessage(intent);
+    const targets = this.#context.roster.pick(gossipLimits.leaveIntentsMax, isLive);
+    for (const target of targets) this.#post.sendPlain(target.endpoint, message);
+    this.#broadcast('leave intent', intent);
+  }
+
+  #broadcast(name: string, bytes: Uint8Array): void {
+    this.#context.news.put(userSubject(name), encodeMessage(userMessage(bytes)), false);
   }
 
   #packet(bytes: Uint8Array, from: Endpoint): void {
@@ -178,6 +218,8 @@ export class Swim {
         this.#membership.dead(message);
         return;
       case 'user':
+        this.#context.outbox.add({ kind: 'userMessage', bytes: message.payload, from });
+        return;
       case 'error':
         this.#context.outbox.count('gossip_drops', 'unsupported');
         return;
@@ -202,6 +244,14 @@ export class Swim {
     if (!this.#prober.streamClosed(stream)) this.#sync.closed(stream);
     outbox.add({ kind: 'closeStream', stream });
   }
+}
+
+/** Throws RangeError on a message that does not fit a packet with all that may surround it. */
+function userMessage(payload: Uint8Array): Message {
+  if (payload.length > gossipLimits.userMessageBytesMax) {
+    throw new RangeError(`a user message is at most ${gossipLimits.userMessageBytesMax} bytes`);
+  }
+  return { kind: 'user', payload };
 }
 
 function selfRecord(options: SwimOptions, now: number): MemberRecord {

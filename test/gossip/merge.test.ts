@@ -53,7 +53,8 @@ function tell(swim: Swim, ...messages: readonly Message[]): readonly SwimEffect[
 }
 
 function sync(swim: Swim, ...states: readonly RemoteState[]): readonly SwimEffect[] {
-  const message: PushPull = { kind: 'pushPull', join: false, states };
+  const userState = new Uint8Array(0);
+  const message: PushPull = { kind: 'pushPull', join: false, states, userState };
   return swim.handle({ kind: 'streamMessage', stream: 1, message }, 0);
 }
 

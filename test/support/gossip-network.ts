@@ -34,6 +34,7 @@ export interface PeerOptions {
   readonly tags?: Readonly<Record<string, string>>;
   readonly endpoint?: Endpoint;
   readonly incarnation?: number;
+  readonly userState?: Uint8Array;
 }
 
 /** One machine in the simulated network, and what it did. */
@@ -45,6 +46,10 @@ export class SimulatedPeer {
   readonly events: { readonly at: number; readonly event: SwimEvent }[] = [];
   readonly counts: Map<string, number> = new Map<string, number>();
   readonly streams: Map<StreamId, OpenStream> = new Map<StreamId, OpenStream>();
+  /** What it got for the layer above. */
+  readonly received: (SwimEffect & { readonly kind: 'userState' | 'userMessage' })[] = [];
+  /** Kinds of what it got and of what happened, in their order. */
+  readonly order: string[] = [];
   isRunning = true;
   nextAccepted = 1;
   wake: Timer | undefined;
@@ -136,6 +141,8 @@ export class GossipNetwork {
     );
     const peer = new SimulatedPeer(name, endpoint, label, swim);
     this.peers.set(name, peer);
+    const { userState } = options;
+    if (userState !== undefined) this.input(peer, { kind: 'setUserState', bytes: userState });
     this.input(peer, { kind: 'start' });
     return peer;
   }
@@ -222,12 +229,18 @@ export class GossipNetwork {
         return;
       case 'event':
         peer.events.push({ at: this.now, event: effect.event });
+        peer.order.push(effect.event.kind);
         return;
       case 'count': {
         const key = `${effect.name}:${effect.reason}`;
         peer.counts.set(key, peer.count(key) + 1);
         return;
       }
+      case 'userState':
+      case 'userMessage':
+        peer.received.push(effect);
+        peer.order.push(effect.kind);
+        return;
       case 'resolve':
         return;
     }

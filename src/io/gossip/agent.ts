@@ -20,6 +20,11 @@ import { advertisedEndpoint } from './advertise.ts';
 import { bindGossipSockets, type GossipSockets } from './sockets.ts';
 import { GossipStreams } from './streams.ts';
 
+/** Effects on sockets, the clock and names; the others tell somebody something. */
+interface ShellEffect {
+  readonly kind: 'send' | 'openStream' | 'answerStream' | 'closeStream' | 'resolve' | 'wake';
+}
+
 type LogLine = (fields: object, message: string) => void;
 
 export interface GossipAgentOptions {
@@ -41,6 +46,12 @@ export interface GossipAgentOptions {
   readonly counters: Counters;
   /** Called once for all that one turn of the event loop changed. */
   readonly onChange: (members: readonly Member[]) => void;
+  /** What a full sync brought beside the members, before those are merged. */
+  readonly onUserState?: (bytes: Uint8Array, from: string | undefined) => void;
+  /** A user message from a packet; the same one comes several times. */
+  readonly onUserMessage?: (bytes: Uint8Array, from: Endpoint) => void;
+  /** Makes the user message that goes before the news that this peer left. */
+  readonly leaveIntent?: () => Uint8Array;
   readonly log: {
     readonly debug: LogLine;
     readonly info: LogLine;
@@ -60,6 +71,7 @@ export class GossipAgent {
   readonly #inputs: SwimInput[] = [];
   readonly #lookups = new Set<string>();
   #tags: Tags;
+  #userState: Uint8Array | undefined;
   #swim: Swim | undefined;
   #sockets: GossipSockets | undefined;
   #wake: NodeJS.Timeout | undefined;
@@ -122,6 +134,8 @@ export class GossipAgent {
       log.warn({ seeds: seeds.length }, 'only the first gossip seeds are used');
     }
     log.info({ endpoint: endpointText(endpoint), port: sockets.port }, 'gossip listens');
+    const userState = this.#userState;
+    if (userState !== undefined) this.#input({ kind: 'setUserState', bytes: userState });
     this.#input({ kind: 'start' });
   }
 
@@ -146,12 +160,34 @@ export class GossipAgent {
     this.#input({ kind: 'probe', name });
   }
 
+  /** Exchanges all with a member at once, unless that is under way. */
+  syncWith(name: string): void {
+    this.#input({ kind: 'sync', name });
+  }
+
+  /** What every full sync brings to the other side. Throws RangeError above 4 MiB. */
+  setUserState(bytes: Uint8Array): void {
+    this.#userState = bytes;
+    this.#input({ kind: 'setUserState', bytes });
+  }
+
+  /** Tells all members a user message; one of the same name that is still being told is replaced. */
+  broadcast(name: string, bytes: Uint8Array): void {
+    this.#input({ kind: 'broadcast', name, bytes });
+  }
+
+  /** Sends one member a user message, by a packet that may be lost. */
+  sendUser(to: Endpoint, bytes: Uint8Array): void {
+    this.#input({ kind: 'sendUser', to, bytes });
+  }
+
   /** Tells the others that this peer goes; settles when that is spread, after 1 s at the latest. */
   async leave(): Promise<void> {
     if (this.#swim === undefined || this.#isStopped) return;
     if (this.#leaving === undefined) {
       this.#leaving = Promise.withResolvers();
-      this.#input({ kind: 'leave' });
+      const intent = this.#options.leaveIntent?.();
+      this.#input({ kind: 'leave', ...(intent === undefined ? {} : { intent }) });
     }
     await this.#leaving.promise;
   }
@@ -239,8 +275,21 @@ export class GossipAgent {
       case 'wake':
         this.#wakeAt(effect.at);
         return;
+      default:
+        this.#tell(effect);
+    }
+  }
+
+  #tell(effect: Exclude<SwimEffect, ShellEffect>): void {
+    switch (effect.kind) {
       case 'event':
         this.#event(effect.event);
+        return;
+      case 'userState':
+        this.#options.onUserState?.(effect.bytes, effect.from);
+        return;
+      case 'userMessage':
+        this.#options.onUserMessage?.(effect.bytes, effect.from);
         return;
       case 'count':
         this.#options.counters.count(effect.name, effect.reason);
