@@ -1,4 +1,4 @@
-import { encode } from '@msgpack/msgpack';
+import { Encoder } from '@msgpack/msgpack';
 import { gossipLimits } from '../config/defaults.ts';
 import { addressBytes } from './address.ts';
 import {
@@ -31,6 +31,9 @@ export const wireType = {
 
 /** Protocol versions that we speak and announce: 1 to 5, speaking 2; serf's delegate 2 to 5, 4. */
 export const ourVersions: Uint8Array = Uint8Array.of(1, 5, 2, 2, 5, 4);
+
+/** One for all messages: each encoder of its own would allocate 2 KiB to write 60 bytes. */
+const encoder = new Encoder({ sortKeys: true });
 
 const uint32Max = 0xffff_ffff;
 const portMax = 0xffff;
@@ -227,7 +230,7 @@ function source(fields: {
 }
 
 function encodeMap(fields: Record<string, unknown>): Uint8Array {
-  return encode(fields, { sortKeys: true });
+  return encoder.encode(fields);
 }
 
 /** Go writes a nil slice as nil. */
