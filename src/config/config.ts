@@ -59,6 +59,38 @@ export interface GossipConfig {
   readonly insecure: boolean;
   /** A peer that finds no seed is ready all the same. */
   readonly allowAlone: boolean;
+  readonly discovery: DiscoveryConfig;
+}
+
+/** Where further seeds are found while the peer runs. */
+export interface DiscoveryConfig {
+  readonly dns: readonly DnsDiscoveryConfig[];
+  /** `ip:port` of name servers; empty means those of the system. */
+  readonly dnsServers: readonly string[];
+  readonly etcd?: EtcdDiscoveryConfig;
+  readonly pollIntervalMs: number;
+}
+
+export interface DnsDiscoveryConfig {
+  readonly name: string;
+  /** `srv`: peers are the targets of its SRV records; `address`: its A and AAAA records. */
+  readonly type: 'srv' | 'address';
+  /** Always there for `address`, never for `srv`. */
+  readonly port?: number;
+}
+
+export interface EtcdDiscoveryConfig {
+  /** `http:` or `https:` addresses of one etcd cluster. */
+  readonly endpoints: readonly string[];
+  /** Begin of all keys, without a last "/". */
+  readonly prefix: string;
+  /** An entry vanishes so long after its peer was heard last. */
+  readonly ttlMs: number;
+  /** Both or neither. */
+  readonly username?: string;
+  readonly password?: string;
+  /** Absolute paths of PEM files; certificate and key both or neither. */
+  readonly tls?: { readonly ca?: string; readonly certificate?: string; readonly key?: string };
 }
 
 export interface LinkConfig {

@@ -4,6 +4,7 @@
  */
 
 export * from './cluster-defaults.ts';
+export * from './discovery-defaults.ts';
 export * from './gossip-defaults.ts';
 export * from './http-defaults.ts';
 

@@ -1,9 +1,15 @@
 import { z } from 'zod';
 import type { GossipConfig } from './config.ts';
 import { configDefaults, gossipLimits } from './defaults.ts';
+import { discovery, type DiscoverySettings } from './discovery-schema.ts';
 import { hostPort, listen } from './values.ts';
 
-export const gossip: z.ZodType<GossipConfig, Record<string, unknown>> = z.strictObject({
+/** Before secrets are read. */
+export interface GossipSettings extends Omit<GossipConfig, 'discovery'> {
+  readonly discovery: DiscoverySettings;
+}
+
+export const gossip: z.ZodType<GossipSettings, Record<string, unknown>> = z.strictObject({
   listen: listen('127.0.0.1', configDefaults.gossipPort).describe('UDP and TCP address of gossip'),
   advertise: z
     .exactOptional(hostPort)
@@ -25,4 +31,5 @@ export const gossip: z.ZodType<GossipConfig, Record<string, unknown>> = z.strict
     .boolean()
     .default(true)
     .describe('a peer that reaches no seed becomes ready alone; it keeps trying'),
+  discovery: discovery.prefault({}).describe('where further seeds are found while the peer runs'),
 });

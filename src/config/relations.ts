@@ -1,5 +1,6 @@
 import { formatHostPort, isLoopback, isReachedBy, isWildcard, overlaps } from './address.ts';
 import type { ListenAddress } from './config.ts';
+import { discoveryFaults, findsOthers } from './discovery-relations.ts';
 import { httpFaults } from './http-relations.ts';
 import type { Fault, KeyPath } from './problem.ts';
 import { formatPath, valueFault } from './problem.ts';
@@ -35,12 +36,13 @@ function gossipFaults({ gossip }: Settings): Fault[] {
     );
   if (isWildcard(address) && gossip.advertise === undefined)
     faults.push(noAdvertise('gossip', address));
-  if (!gossip.allowAlone && gossip.seeds.length === 0)
+  faults.push(...discoveryFaults(gossip.discovery, gossip.insecure));
+  if (!gossip.allowAlone && gossip.seeds.length === 0 && !findsOthers(gossip.discovery))
     faults.push(
       valueFault(
         ['gossip', 'allowAlone'],
         'a peer without seeds that may not be alone never becomes ready',
-        'add gossip.seeds or set gossip.allowAlone: true',
+        'add gossip.seeds or gossip.discovery, or set gossip.allowAlone: true',
       ),
     );
   return faults;
@@ -90,7 +92,7 @@ function stampFaults(settings: Settings): Fault[] {
       message: `${formatPath(open.path)} is off loopback, but no stamp keys are configured`,
       remedy: 'add stamps.keys: [{id, secret}], the same at all peers',
     });
-  else if (gossip.seeds.length > 0)
+  else if (gossip.seeds.length > 0 || findsOthers(gossip.discovery))
     faults.push({
       path: ['stamps', 'keys'],
       at: 'key',

@@ -3,6 +3,8 @@ import { extname, resolve } from 'node:path';
 import type {
   ApplicationConfig,
   Config,
+  DiscoveryConfig,
+  GossipConfig,
   HttpConfig,
   LinkConfig,
   SipConfig,
@@ -32,12 +34,14 @@ export function resolveSettings(
   world: ConfigWorld,
 ): { config: Config; faults: readonly Fault[] } {
   const resolver = new Resolver(directory, world);
-  const { name, stamps, admin, link, sip, http, rules, application, dataDir, ...rest } = settings;
+  const { name, gossip, stamps, admin, link, sip, http, rules, application, dataDir, ...rest } =
+    settings;
   const { token, ...openAdmin } = admin;
   const { file, ...openRules } = rules;
   const config: Config = {
     ...rest,
     name: name ?? nameFromHost(world.hostname),
+    gossip: resolver.gossip(gossip),
     link: resolver.link(link),
     sip: resolver.sip(sip),
     http: resolver.http(http),
@@ -95,6 +99,10 @@ class Resolver {
         'make one, for example with: openssl rand -hex 32',
       );
     return { token };
+  }
+
+  gossip({ discovery, ...gossip }: Settings['gossip']): GossipConfig {
+    return { ...gossip, discovery: this.#discovery(discovery) };
   }
 
   link(link: LinkConfig): LinkConfig {
@@ -162,6 +170,25 @@ class Resolver {
     if (application.kind === 'upstream' || application.module === 'demo') return application;
     const module = this.#module(['application', 'module'], application.module, modules);
     return { kind: 'embedded', module };
+  }
+
+  #discovery({ etcd: given, ...discovery }: Settings['gossip']['discovery']): DiscoveryConfig {
+    if (given === undefined) return discovery;
+    const path: KeyPath = ['gossip', 'discovery', 'etcd'];
+    const { password, tls, ...etcd } = given;
+    const bytes = password && this.#secret([...path, 'password'], password);
+    const files = Object.entries(tls ?? {}).map(([name, file]: [string, string]) => [
+      name,
+      this.#file([...path, 'tls', name], file),
+    ]);
+    return {
+      ...discovery,
+      etcd: {
+        ...etcd,
+        ...(bytes === undefined ? {} : { password: Buffer.from(bytes).toString('utf8') }),
+        ...(tls === undefined ? {} : { tls: Object.fromEntries(files) as typeof tls }),
+      },
+    };
   }
 
   #secret(path: KeyPath, source: SecretSource): Uint8Array | undefined {

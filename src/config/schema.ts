@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Config, LinkConfig, StampSecret } from './config.ts';
 import { cluster, rampUp } from './cluster-schema.ts';
 import { configDefaults, configLimits, enumLimits } from './defaults.ts';
-import { gossip } from './gossip-schema.ts';
+import { gossip, type GossipSettings } from './gossip-schema.ts';
 import { http, upstreamHttp } from './http-schema.ts';
 import { sip } from './sip-schema.ts';
 import {
@@ -20,8 +20,9 @@ import {
 } from './values.ts';
 
 /** The file's content with defaults, before secrets are read and paths resolved. */
-export interface Settings extends Omit<Config, 'name' | 'stamps' | 'admin'> {
+export interface Settings extends Omit<Config, 'name' | 'gossip' | 'stamps' | 'admin'> {
   readonly name?: string;
+  readonly gossip: GossipSettings;
   readonly stamps: Omit<Config['stamps'], 'keys'> & {
     readonly keys: readonly (Omit<StampSecret, 'secret'> & { readonly secret: SecretSource })[];
   };

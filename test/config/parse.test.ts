@@ -49,6 +49,7 @@ describe('a configuration with little in it', () => {
         profile: 'fast',
         insecure: false,
         allowAlone: true,
+        discovery: { dns: [], dnsServers: [], pollIntervalMs: 30_000 },
       },
       link: { listen: { address: '127.0.0.1', port: 7947 }, insecure: false },
       sip: {
