@@ -68,8 +68,19 @@ export const gossipProfiles: Readonly<Record<'fast' | 'lan' | 'wan', GossipProfi
 };
 
 export const gossipLimits = {
-  /** Largest packet that is sent, label included. */
+  /** Largest packet that is sent, label and encryption included. */
   packetBytesMax: 1_400,
+  /** Largest packet that is read: members of other makes may be set to send larger ones. */
+  receivedPacketBytesMax: 8_192,
+  /** What the content of a compressed packet may expand to. */
+  expandedPacketBytesMax: 16_384,
+  /** Packets of one source address (IPv6: its /64) in a second, and at once. */
+  packetsPerSecond: 5_000,
+  packetsBurst: 10_000,
+  /** Keys held at once; a packet that none opens costs a try with each. */
+  keysMax: 16,
+  /** Networks that a peer may be told to listen to. */
+  allowedSourcesMax: 1_024,
   /** Longest member name in UTF-8. */
   nameBytesMax: 128,
   /** Largest metadata of a member: its tags, encoded. */
@@ -113,8 +124,14 @@ export const gossipLimits = {
   conflictIntervalMs: 5_000,
   /** Bytes read from one stream before it is closed. */
   streamBytesMax: 20_971_520,
+  /** What the content of a compressed stream may expand to. */
+  expandedStreamBytesMax: 8_388_608,
   /** Streams open at once, in and out. */
   streamsMax: 128,
+  /** Streams that one source address (IPv6: its /64) has open at once. */
+  streamsPerSourceMax: 64,
+  /** Bytes of all streams together whose message is not whole yet. */
+  streamsBytesMax: 33_554_432,
   /** A timer this late lets waiting packets in before it decides about others. */
   timerLateMs: 50,
   /** Attempts to find one port that is free for UDP and TCP. */

@@ -19,17 +19,15 @@ export class Fields {
   }
 
   /** Reads exactly one map; throws (MalformedFields or the decoder's error) on anything else. */
-  static read(body: Uint8Array): Fields {
-    const value = decode(body, {
-      rawStrings: true,
-      maxStrLength: gossipLimits.elementBytesMax,
-      maxBinLength: gossipLimits.elementBytesMax,
-      maxArrayLength: 64,
-      maxMapLength: 64,
-      maxExtLength: 0,
-    });
+  static read(body: Uint8Array, fieldBytesMax?: number): Fields {
+    const value = decodeSmall(body, fieldBytesMax);
     if (!isMap(value)) throw new MalformedFields('not a map');
     return new Fields(value);
+  }
+
+  /** Reads exactly one list of byte fields; throws as `read` does. */
+  static readList(body: Uint8Array, max: number): readonly Uint8Array[] {
+    return byteFields(decodeSmall(body), max, 'list');
   }
 
   uint(name: string, max: number): number {
@@ -48,10 +46,28 @@ export class Fields {
 
   /** A copy: it must not keep the whole packet in memory. */
   bytes(name: string, max: number): Uint8Array {
+    const value = this.view(name);
+    if (value.length > max) throw new MalformedFields(name);
+    return Uint8Array.from(value);
+  }
+
+  /** The bytes where they stand in what was read. */
+  view(name: string): Uint8Array {
     const value = this.#map[name];
     if (value === undefined || value === null) return new Uint8Array(0);
-    if (!(value instanceof Uint8Array) || value.length > max) throw new MalformedFields(name);
-    return Uint8Array.from(value);
+    if (!(value instanceof Uint8Array)) throw new MalformedFields(name);
+    return value;
+  }
+
+  /** Byte fields of at most `max` bytes each; none when absent. */
+  bytesList(name: string, max: number): readonly Uint8Array[] {
+    return byteFields(this.#map[name] ?? [], max, name);
+  }
+
+  map(name: string): Fields {
+    const value = this.#map[name];
+    if (!isMap(value)) throw new MalformedFields(name);
+    return new Fields(value);
   }
 
   text(name: string, max: number): string {
@@ -73,6 +89,28 @@ export class Fields {
     if (text === undefined) throw new MalformedFields(name);
     return text;
   }
+}
+
+function decodeSmall(
+  body: Uint8Array,
+  fieldBytesMax: number = gossipLimits.elementBytesMax,
+): unknown {
+  return decode(body, {
+    rawStrings: true,
+    maxStrLength: fieldBytesMax,
+    maxBinLength: fieldBytesMax,
+    maxArrayLength: 64,
+    maxMapLength: 64,
+    maxExtLength: 0,
+  });
+}
+
+function byteFields(value: unknown, max: number, name: string): readonly Uint8Array[] {
+  if (!Array.isArray(value)) throw new MalformedFields(name);
+  return value.map((item: unknown) => {
+    if (!(item instanceof Uint8Array) || item.length > max) throw new MalformedFields(name);
+    return Uint8Array.from(item);
+  });
 }
 
 /** True when `text` has no control character. */

@@ -1,5 +1,6 @@
 import { gossipLimits } from '../config/defaults.ts';
 import { decodeMessage, wireType } from './codec.ts';
+import { expand } from './compression.ts';
 import { crc32 } from './crc32.ts';
 import type { Decoded, Message, WireFault } from './message.ts';
 
@@ -81,6 +82,11 @@ export function decodePacket(packet: Uint8Array, header: Uint8Array): Decoded<Pa
     body = body.subarray(checksumBytes);
     if (sum !== crc32(body)) return { ok: false, fault: 'checksum' };
   }
+  if (body[0] === wireType.compressed) {
+    const expanded = expand(body.subarray(1), gossipLimits.expandedPacketBytesMax);
+    if (!expanded.ok) return expanded;
+    body = expanded.value;
+  }
   const parts = splitCompound(body);
   if (!parts.ok) return parts;
   const messages: Message[] = [];
@@ -93,8 +99,8 @@ export function decodePacket(packet: Uint8Array, header: Uint8Array): Decoded<Pa
   return { ok: true, value: { messages, faults } };
 }
 
-/** Compares the start of a packet with the cluster's own header. */
-function checkLabel(packet: Uint8Array, header: Uint8Array): WireFault | undefined {
+/** Compares the start of a packet with the cluster's own label header. */
+export function checkLabel(packet: Uint8Array, header: Uint8Array): WireFault | undefined {
   if (packet.length === 0) return 'empty';
   if (header.length === 0) return packet[0] === wireType.label ? 'label-unexpected' : undefined;
   if (packet[0] !== wireType.label) return 'label-missing';

@@ -32,26 +32,19 @@ export function encodeStreamMessage(header: Uint8Array, message: StreamMessage):
   ]);
 }
 
-type Phase = 'label' | 'type' | 'message' | 'header' | 'states' | 'userState' | 'done';
+type Phase = 'type' | 'message' | 'header' | 'states' | 'userState' | 'done';
 
 /**
- * Reads the one message that each side of a stream sends, in whatever pieces it arrives. Keeps at most
- * one unread element, the states read so far and user state up to its limit.
+ * Reads the one message that a side of a stream says in plain text, in whatever pieces it arrives. Keeps
+ * at most one unread element, the states read so far and user state up to its limit.
  */
-export class StreamDecoder {
-  readonly #label: Uint8Array;
-  #phase: Phase;
+export class StreamMessageDecoder {
   readonly #unread = new ByteWindow();
+  #phase: Phase = 'type';
   #type = 0;
   #header: PushPullHeader = { nodes: 0, userStateLen: 0, join: false };
   #states: RemoteState[] = [];
   #message: StreamMessage | undefined;
-
-  /** `header` is the cluster's label header; the answer on a stream that we opened carries none. */
-  constructor(header: Uint8Array, side: 'opened' | 'accepted') {
-    this.#label = header;
-    this.#phase = side === 'accepted' ? 'label' : 'type';
-  }
 
   /** Takes the next bytes. `value` stays undefined until the message is whole; then it stays that. */
   push(bytes: Uint8Array): Decoded<StreamMessage | undefined> {
@@ -65,8 +58,6 @@ export class StreamDecoder {
 
   #step(): 'again' | 'wait' | WireFault {
     switch (this.#phase) {
-      case 'label':
-        return this.#readLabel();
       case 'type':
         return this.#readType();
       case 'message':
@@ -83,23 +74,6 @@ export class StreamDecoder {
     }
   }
 
-  #readLabel(): 'again' | 'wait' | WireFault {
-    const expected = this.#label;
-    if (expected.length === 0) {
-      this.#phase = 'type';
-      return 'again';
-    }
-    const unread = this.#unread.view();
-    const have = Math.min(expected.length, unread.length);
-    for (let i = 0; i < have; i++) {
-      if (unread[i] !== expected[i]) return i === 0 ? 'label-missing' : 'label-wrong';
-    }
-    if (have < expected.length) return 'wait';
-    this.#unread.skip(expected.length);
-    this.#phase = 'type';
-    return 'again';
-  }
-
   #readType(): 'again' | 'wait' | WireFault {
     const type = this.#unread.view()[0];
     if (type === undefined) return 'wait';
@@ -108,7 +82,7 @@ export class StreamDecoder {
     if (type === wireType.pushPull) this.#phase = 'header';
     else if (type === wireType.ping || type === wireType.ack || type === wireType.error) {
       this.#phase = 'message';
-    } else return type === wireType.label ? 'label-unexpected' : 'unsupported';
+    } else return 'unsupported';
     return 'again';
   }
 

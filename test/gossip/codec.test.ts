@@ -14,7 +14,8 @@ import { crc32 } from '../../src/gossip/crc32.ts';
 import type { Message, RemoteState, StreamMessage } from '../../src/gossip/message.ts';
 import { measureValue } from '../../src/gossip/msgpack.ts';
 import { decodePacket, encodePacket, labelHeader } from '../../src/gossip/packet.ts';
-import { encodeStreamMessage, StreamDecoder } from '../../src/gossip/stream-codec.ts';
+import { encodeStreamMessage } from '../../src/gossip/stream-codec.ts';
+import { StreamDecoder } from '../../src/gossip/stream-decoder.ts';
 import { decodeTags, encodeTags } from '../../src/gossip/tags.ts';
 
 const header = labelHeader('test');

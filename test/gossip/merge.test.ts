@@ -6,7 +6,7 @@ import { encodeMessage, ourVersions } from '../../src/gossip/codec.ts';
 import { Swim, type Member, type SwimEffect, type SwimEvent } from '../../src/gossip/index.ts';
 import type { Message, PushPull, RemoteState } from '../../src/gossip/message.ts';
 import { decodePacket, encodePacket } from '../../src/gossip/packet.ts';
-import { StreamDecoder } from '../../src/gossip/stream-codec.ts';
+import { StreamDecoder } from '../../src/gossip/stream-decoder.ts';
 import { seededRandom } from '../support/gossip-network.ts';
 
 const noLabel = new Uint8Array(0);
