@@ -67,6 +67,9 @@ export interface HttpListenerOptions {
   readonly trustedProxies?: readonly string[];
 }
 
+/** Names of ALPN for what serves both versions: who offers only what is not named is refused (RFC 7301 section 3.2). */
+const http1Protocols: readonly string[] = ['http/1.1', 'http/1.0'];
+
 /** Listens for HTTP clients and serves each connection through the journey. */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
@@ -97,7 +100,7 @@ export class HttpListener {
       listen: options.listen,
       proxyProtocol: options.proxyProtocol ?? [],
       ...(tls === undefined ? {} : { tls }),
-      protocols: openHttp2 === undefined ? ['http/1.1'] : ['h2', 'http/1.1'],
+      protocols: openHttp2 === undefined ? http1Protocols : ['h2', ...http1Protocols],
       // A client that ends its direction is told so by us: half-open only between the two.
       sockets: { allowHalfOpen: true, noDelay: true },
       backlog: 1024,
@@ -156,6 +159,11 @@ export class HttpListener {
   drain(): void {
     this.#context.isDraining = true;
     this.#each((client) => client.drain());
+  }
+
+  /** Clients may stay again; connections that were told to end do so. */
+  undrain(): void {
+    this.#context.isDraining = false;
   }
 
   /**

@@ -225,7 +225,14 @@ describe('HTTPS', { skip: withoutOpenssl }, () => {
       assert.equal(await agreed(t, undefined, both), 'http/1.1');
     });
 
-    it('refuses clients that offer neither', async (t) => {
+    it('serves clients that know no more than HTTP/1.0', async (t) => {
+      const http10 = { ALPNProtocols: ['http/1.0'] };
+      const unexpected: OpenClient = () => assert.fail('HTTP/2 was opened');
+      for (const open of [undefined, unexpected])
+        assert.equal(await agreed(t, open, http10), 'http/1.0');
+    });
+
+    it('refuses clients that offer none of these', async (t) => {
       const rig = await start(t);
       const options = { host, port: rig.port, ca: made.ca('ours'), ALPNProtocols: ['sip/2'] };
       const [error] = (await once(connect(options), 'error')) as [Error];
