@@ -17,11 +17,18 @@ const flags = [
   '--disable-dev-shm-usage',
 ];
 
-/** Headless Chromium; it trusts every certificate. The test's end closes it. */
-export async function openBrowser(t: TestContext): Promise<Browser> {
+/**
+ * Headless Chromium; it trusts every certificate. The test's end closes it.
+ *
+ * @param moreFlags e.g. `--disable-http2`
+ */
+export async function openBrowser(
+  t: TestContext,
+  moreFlags: readonly string[] = [],
+): Promise<Browser> {
   const browser = await chromium.launch({
     executablePath: findTool('chromium') ?? 'chromium',
-    args: flags,
+    args: [...flags, ...moreFlags],
   });
   t.after(() => browser.close());
   return browser;

@@ -3,21 +3,30 @@ import { X509Certificate } from 'node:crypto';
 import { mkdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** PEM files of a server certificate that signs itself, for 127.0.0.1. */
+/** PEM files of a server certificate that signs itself. */
 export interface CertificateFiles {
   readonly certificate: string;
   readonly key: string;
 }
 
-/** Makes one, with openssl; `name` is its subject. */
-export async function makeCertificate(folder: string, name: string): Promise<CertificateFiles> {
+/**
+ * Makes one, with openssl.
+ *
+ * @param name its subject
+ * @param names of its SAN, as openssl writes them
+ */
+export async function makeCertificate(
+  folder: string,
+  name: string,
+  names = 'IP:127.0.0.1',
+): Promise<CertificateFiles> {
   await mkdir(folder, { recursive: true });
   const files = { certificate: join(folder, `${name}.pem`), key: join(folder, `${name}.key`) };
   execFileSync(
     'openssl',
     [
       ...['req', '-x509', '-nodes', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
-      ...['-days', '7', '-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'],
+      ...['-days', '7', '-subj', `/CN=${name}`, '-addext', `subjectAltName=${names}`],
       ...['-out', files.certificate, '-keyout', files.key],
     ],
     { stdio: 'pipe' },

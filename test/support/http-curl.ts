@@ -4,8 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Field, Seen } from './http-seen.ts';
 
-/** What curl saw, read from what `-v` tells of each line on the wire; it fails when curl does. */
-export async function curl(url: string, args: readonly string[] = []): Promise<Seen> {
+/** What curl saw. */
+export interface CurlSeen extends Seen {
+  /** Version of HTTP that the answer had: `1.0`, `1.1` or `2`. */
+  readonly version: string;
+}
+
+/** Asks by curl and reads what `-v` tells of each line on the wire; it fails when curl does. */
+export async function curl(url: string, args: readonly string[] = []): Promise<CurlSeen> {
   const folder = await mkdtemp(join(tmpdir(), 'sailring-curl-'));
   try {
     const file = join(folder, 'body');
@@ -25,18 +31,19 @@ export async function curl(url: string, args: readonly string[] = []): Promise<S
   }
 }
 
-function read(words: string, body: Buffer): Seen {
-  const heads: { status: number; reason: string; headers: Field[] }[] = [];
+function read(words: string, body: Buffer): CurlSeen {
+  const heads: { version: string; status: number; reason: string; headers: Field[] }[] = [];
   const trailers: Field[] = [];
   let fields: Field[] = trailers;
   for (const line of words.split('\n')) {
     if (!line.startsWith('<')) continue;
     const text = line.slice(2).replace(/\r$/, '');
-    const start = /^HTTP\/[\d.]+ (\d{3}) ?(.*)$/.exec(text);
+    const start = /^HTTP\/([\d.]+) (\d{3}) ?(.*)$/.exec(text);
     const colon = text.indexOf(':');
     if (start !== null) {
       fields = [];
-      heads.push({ status: Number(start[1]), reason: start[2]!, headers: fields });
+      const [, version = '', status, reason = ''] = start;
+      heads.push({ version, status: Number(status), reason, headers: fields });
     } else if (colon > 0) {
       fields.push([text.slice(0, colon), text.slice(colon + 1).replace(/^ /, '')]);
     } else {

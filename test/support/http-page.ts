@@ -42,6 +42,11 @@ export async function fetchIn(page: Page, fetched: Fetched): Promise<FetchedAnsw
   };
 }
 
+/** What /view tells of a request from within a page. */
+export function viewIn(page: Page): Promise<string> {
+  return page.evaluate(async () => (await fetch('/view')).text());
+}
+
 /** Follows `/events/:id` by EventSource; asks for each further event when the one before has come. */
 export function eventsIn(page: Page, path: string, count: number): Promise<string[]> {
   return page.evaluate(

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 
 /** An answer as a client saw it. */
@@ -39,6 +40,21 @@ export function comparable(seen: Seen): unknown {
   };
 }
 
+/**
+ * Asserts that what belongs to the hop is of its version: HTTP/2 has no reason phrase, no upper case and
+ * no field of a connection (RFC 9113 sections 8.2 and 8.3.2).
+ */
+export function assertFields(seen: Seen, version: '1.1' | '2'): void {
+  if (version === '1.1') return;
+  const fields = [seen, ...seen.interim].flatMap(({ headers }) => headers);
+  const foreign = /[A-Z]|^(?:connection|keep-alive|proxy-connection|transfer-encoding|upgrade)$/;
+  assert.deepEqual(
+    [...fields, ...seen.trailers].filter(([name]) => foreign.test(name)),
+    [],
+  );
+  assert.equal(seen.reason ?? '', '');
+}
+
 /** The same without what HTTP/2 writes in another way: names in lower case, no reason, no chunks. */
 export function comparableAcrossVersions(seen: Seen): unknown {
   const lower = (fields: readonly Field[]): Field[] =>
@@ -59,6 +75,15 @@ export function comparableAcrossVersions(seen: Seen): unknown {
 const toldByPeers =
   /^(?:via|forwarded|x-forwarded-(?:for|proto|host|port)|proxy-be(?:key|route)|traceparent)$/;
 
+/** What peers told the application, in the order of names; of the trace identifiers only that they are there. */
+export function toldIn(json: string): Field[] {
+  const { rawHeaders } = JSON.parse(json) as { rawHeaders: string[] };
+  return lowerCased(fieldsOf(rawHeaders))
+    .filter(([name]) => toldByPeers.test(name))
+    .map(([name, value]): Field => [name, value.replace(/-[0-9a-f]{32}-[0-9a-f]{16}-/, '-?-?-')])
+    .sort(([one], [other]) => one.localeCompare(other));
+}
+
 /** What must not differ between a request that came straight to the application and one through peers. */
 export function comparableView(json: string): object {
   const view = JSON.parse(json) as { rawHeaders: string[] };
@@ -72,13 +97,25 @@ export function comparableView(json: string): object {
   };
 }
 
-/** The same without what HTTP/2 writes in another way: names in lower case, the host before all others. */
+/** The same without what HTTP/2 writes in another way: names in lower case, first the host, last the cookies. */
 export function comparableViewAcrossVersions(json: string): unknown {
-  const view = JSON.parse(json) as { rawHeaders: string[] };
+  const view = JSON.parse(json) as { rawHeaders: string[]; rawTrailers: string[] };
   const fields = lowerCased(fieldsOf(view.rawHeaders));
-  const isHost = ([name]: Field): boolean => name === 'host';
-  const ordered = [...fields.filter(isHost), ...fields.filter((field) => !isHost(field))];
-  return comparableView(JSON.stringify({ ...view, rawHeaders: ordered.flat() }));
+  const place = ([name]: Field): number => (name === 'host' ? -1 : name === 'cookie' ? 1 : 0);
+  const rawHeaders = fields.sort((one, other) => place(one) - place(other)).flat();
+  const rawTrailers = lowerCased(fieldsOf(view.rawTrailers)).flat();
+  return comparableView(JSON.stringify({ ...view, rawHeaders, rawTrailers }));
+}
+
+/** The same fields, those of one name as a list (RFC 9110 section 5.3): of HTTP/2 undici tells no more. */
+export function joined(fields: readonly Field[]): Field[] {
+  const lists = new Map<string, string[]>();
+  const cookies: Field[] = [];
+  for (const [name, value] of lowerCased(fields)) {
+    if (name === 'set-cookie') cookies.push([name, value]);
+    else lists.set(name, [...(lists.get(name) ?? []), value]);
+  }
+  return [...[...lists].map(([name, list]): Field => [name, list.join(', ')]), ...cookies];
 }
 
 /** Pairs of a flat list of names and values. */
