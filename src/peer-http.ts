@@ -34,6 +34,8 @@ export interface HttpSideParts {
   readonly stamper: Stamper;
   readonly keys: () => KeyDeriver;
   readonly view: () => ClusterView;
+  /** Grows with each request that the application gets. */
+  readonly served: { count: number };
   readonly links: () => Links;
   readonly application: () => Application;
   readonly numberKnown: (number: string) => Promise<void>;
@@ -80,9 +82,12 @@ export class HttpSide {
     return listen && listener && formatHostPort(listen.address, listener.port);
   }
 
-  /** Tells clients to connect anew; all are served still. */
-  drain(): void {
-    for (const listener of this.#listeners) listener.drain();
+  /** Tells clients to connect anew, or no longer; all are served still. */
+  turnAway(isLeaving: boolean): void {
+    for (const listener of this.#listeners) {
+      if (isLeaving) listener.drain();
+      else listener.undrain();
+    }
   }
 
   /** Closes the listeners when running exchanges have ended, or had their time. */
@@ -92,10 +97,10 @@ export class HttpSide {
   }
 
   readonly #serve: ServeHttp = (instance, request, envelope, response) => {
-    const { config, application, links } = this.#parts;
-    return instance === config.name
-      ? application().serveHttp(request, envelope, response)
-      : links().openHttp(instance, request, envelope, response);
+    const { config, application, links, served } = this.#parts;
+    if (instance !== config.name) return links().openHttp(instance, request, envelope, response);
+    served.count++;
+    return application().serveHttp(request, envelope, response);
   };
 
   #createListeners(): HttpListener[] {

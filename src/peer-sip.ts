@@ -11,13 +11,14 @@ import { EventLoopDelay, SipListeners } from './io/sip/index.ts';
 import { Admission } from './pipeline/admission.ts';
 import { sipNames, type Arrival, type SipTransport } from './pipeline/arrival.ts';
 import type { Counters } from './pipeline/counters.ts';
+import type { Dialogs } from './pipeline/dialogs.ts';
 import type { Envelope } from './pipeline/envelope.ts';
 import type { KeyDeriver } from './pipeline/key.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
 import type { PipelinePorts } from './pipeline/ports.ts';
 import type { ResponseTarget } from './pipeline/return-response.ts';
 import type { Stamper } from './pipeline/stamp.ts';
-import type { ClusterView, InstanceStatus } from './pipeline/view.ts';
+import type { ClusterView } from './pipeline/view.ts';
 import { TransactionMemory } from './sip/index.ts';
 
 /** What the SIP side needs of the rest of the peer. */
@@ -28,7 +29,14 @@ export interface SipSideParts {
   readonly stamper: Stamper;
   readonly keys: () => KeyDeriver;
   readonly view: () => ClusterView;
-  readonly status: () => InstanceStatus;
+  /** No other peer is known yet. */
+  readonly isJoining: () => boolean;
+  /** The links are closed, or about to be. */
+  readonly isEnding: () => boolean;
+  /** The calls of the instance here. */
+  readonly dialogs: Dialogs;
+  /** Grows with each request that the application gets. */
+  readonly served: { count: number };
   readonly links: () => Links;
   readonly application: () => Application;
   readonly numberKnown: (number: string) => Promise<void>;
@@ -117,6 +125,7 @@ export class SipSide {
 
   /** A response that the application here wrote. */
   receiveResponse(message: Buffer): void {
+    this.#parts.dialogs.response(message, performance.now());
     this.#pipeline?.receiveResponse(message);
   }
 
@@ -125,7 +134,7 @@ export class SipSide {
     sipRequest: (message, envelope) => this.#pipeline?.receiveRelayed(message, envelope),
     sipResponse: (message) => this.#pipeline?.receiveResponse(message),
     toApplication: (message) => {
-      if (this.#parts.application().deliverResponse(message)) return;
+      if (this.#deliverResponse(message)) return;
       this.#parts.counters.count('sip_drops', 'application-lost');
     },
     toFlow: (message, flow, target) => {
@@ -140,8 +149,8 @@ export class SipSide {
    * can serve: what it drops comes again by retransmission and then mostly elsewhere.
    */
   #receive(message: Buffer, arrival: Arrival): void {
-    const status = this.#parts.status();
-    const isSilent = status === 'disabled' || (status === 'joining' && arrival.transport === 'UDP');
+    const { isEnding, isJoining } = this.#parts;
+    const isSilent = isEnding() || (isJoining() && arrival.transport === 'UDP');
     if (isSilent) this.#parts.counters.count('sip_drops', 'not-serving');
     else if (this.#admission.admits(message, arrival, performance.now())) {
       this.#pipeline?.receive(message, arrival);
@@ -175,21 +184,21 @@ export class SipSide {
       counters,
       now,
       log,
-      request: (message, arrival) => this.#pipeline?.receive(message, arrival),
-      response: (message) => this.#pipeline?.receiveResponse(message),
+      request: (message, arrival) => this.#requestOfApplication(message, arrival),
+      response: (message) => this.receiveResponse(message),
       refused: (message) => this.#pipeline?.refuse(message),
     });
   }
 
   #ports(): PipelinePorts {
-    const { links, application, config, log, numberKnown } = this.#parts;
+    const { links, config, log, numberKnown } = this.#parts;
     const isHere = (instance: string): boolean => instance === config.name;
     return {
       deliver: (message, envelope) => this.#deliver(message, envelope),
       relayResponse: (peer, message) => links().sendSipResponse(peer, message),
       deliverResponse: (instance, message) =>
         isHere(instance)
-          ? application().deliverResponse(message)
+          ? this.#deliverResponse(message)
           : links().sendToApplication(instance, message),
       answer: (flow, target) => this.#answer(flow, target),
       sendOnFlow: (flow, target, message) => this.listeners.sendOnFlow(flow, target, message),
@@ -206,13 +215,35 @@ export class SipSide {
   #deliver(message: Buffer, envelope: Envelope): boolean {
     const { config, application, links } = this.#parts;
     const { instance } = envelope;
-    if (instance === config.name) return application().deliverSip(message, envelope);
+    if (instance === config.name) {
+      this.#servesRequest(message);
+      return application().deliverSip(message, envelope);
+    }
     return links().sendSipRequest(instance, message, envelope);
   }
 
   #answer(flow: string, target: ResponseTarget): void {
-    if (flow.startsWith('a')) this.#parts.application().answer(flow, target);
-    else this.listeners.answer(flow, target);
+    if (!flow.startsWith('a')) return this.listeners.answer(flow, target);
+    this.#parts.dialogs.response(target.message, performance.now());
+    this.#parts.application().answer(flow, target);
+  }
+
+  /** What an upstream application sends, requests above all; a response may come in on a flow as well. */
+  #requestOfApplication(message: Buffer, arrival: Arrival): void {
+    this.#servesRequest(message);
+    this.#pipeline?.receive(message, arrival);
+  }
+
+  #servesRequest(message: Buffer): void {
+    const { served, dialogs } = this.#parts;
+    served.count++;
+    dialogs.request(message, performance.now());
+  }
+
+  #deliverResponse(message: Buffer): boolean {
+    const { dialogs, application } = this.#parts;
+    dialogs.response(message, performance.now());
+    return application().deliverResponse(message);
   }
 }
 

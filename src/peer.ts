@@ -12,9 +12,11 @@ import { GrpcLinks } from './io/link/index.ts';
 import { BufferCollector } from './io/memory/buffer-collector.ts';
 import { ClusterSide } from './peer-cluster.ts';
 import { HttpSide } from './peer-http.ts';
+import { Life } from './peer-life.ts';
 import { RulesSide } from './peer-rules.ts';
 import { SipSide } from './peer-sip.ts';
 import { Counters } from './pipeline/counters.ts';
+import { Dialogs } from './pipeline/dialogs.ts';
 import { Stamper } from './pipeline/stamp.ts';
 import { memberStatus, type Announcement } from './pipeline/view.ts';
 
@@ -70,8 +72,11 @@ class Peer implements RunningPeer {
   readonly #sip: SipSide;
   readonly #http: HttpSide;
   readonly #application: Application;
+  readonly #life: Life;
+  readonly #dialogs: Dialogs;
+  /** Requests that the application got. */
+  readonly #served = { count: 0 };
   #addresses: PeerAddresses | undefined;
-  #endDrain: (() => void) | undefined;
 
   constructor(config: Config, log: Logger) {
     this.#config = config;
@@ -79,6 +84,8 @@ class Peer implements RunningPeer {
     this.#stamper = new Stamper(config.stamps.keys);
     this.#rules = new RulesSide({ config, log, counters: this.#counters });
     this.#cluster = this.#createClusterSide();
+    this.#dialogs = new Dialogs(() => this.#counters.count('dialogs_forgotten', 'calls-full'));
+    this.#life = this.#createLife();
     this.#sip = this.#createSipSide();
     this.#http = this.#createHttpSide();
     this.#links = this.#createLinks();
@@ -108,29 +115,15 @@ class Peer implements RunningPeer {
     await this.#run(this.#cluster);
     this.#addresses = this.#boundAddresses(adminAddress);
     await this.#cluster.joined();
-    // An operator may have drained it, or somebody stopped it, while it waited for others.
-    if (this.#cluster.status === 'joining') this.#cluster.announce('ready');
+    this.#life.joined();
   }
 
   async drain(): Promise<void> {
-    this.#beginDrain();
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, this.#config.drainTimeoutMs);
-      this.#endDrain = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
-
-  #beginDrain(): void {
-    this.#cluster.announce('draining');
-    this.#http.drain();
+    await this.#life.drained();
   }
 
   async stop(): Promise<void> {
-    this.#endDrain?.();
-    this.#cluster.announce('disabled');
+    this.#life.end();
     // Others close their links to a peer that left, with all that runs on them: leaving comes after.
     const stopCarriers = this.#stopCarriers;
     this.#stopCarriers = undefined;
@@ -159,8 +152,10 @@ class Peer implements RunningPeer {
       insecure: link.insecure,
       handler: {
         ...this.#sip.handler,
-        http: (request, envelope, response) =>
-          this.#application.serveHttp(request, envelope, response),
+        http: (request, envelope, response) => {
+          this.#served.count++;
+          return this.#application.serveHttp(request, envelope, response);
+        },
       },
       counters: this.#counters,
       log: this.#log,
@@ -178,7 +173,10 @@ class Peer implements RunningPeer {
       stamper: this.#stamper,
       keys: () => this.#rules.keys,
       view: () => this.#cluster.view,
-      status: () => this.#cluster.status,
+      isJoining: () => this.#life.status === 'joining',
+      isEnding: () => this.#life.isEnding,
+      dialogs: this.#dialogs,
+      served: this.#served,
       links: () => this.#links,
       application: () => this.#application,
       numberKnown: (number) => this.#rules.numberKnown(number),
@@ -193,6 +191,7 @@ class Peer implements RunningPeer {
       stamper: this.#stamper,
       keys: () => this.#rules.keys,
       view: () => this.#cluster.view,
+      served: this.#served,
       links: () => this.#links,
       application: () => this.#application,
       numberKnown: (number) => this.#rules.numberKnown(number),
@@ -219,6 +218,19 @@ class Peer implements RunningPeer {
       log: (level, message) => this.#log[level](message),
       clock: systemTime,
       schedule: systemTime.schedule,
+    });
+  }
+
+  #createLife(): Life {
+    return new Life({
+      config: this.#config,
+      log: this.#log,
+      dialogs: this.#dialogs,
+      exchanges: () => this.#application.exchanges,
+      served: () => this.#served.count,
+      now: () => performance.now(),
+      announce: (status) => this.#cluster.announce(status),
+      turnAway: (isLeaving) => this.#http.turnAway(isLeaving),
     });
   }
 
@@ -253,7 +265,10 @@ class Peer implements RunningPeer {
       status: () => this.#peerStatus(),
       counters: this.#counters,
       drain: () => {
-        this.#beginDrain();
+        this.#life.drain();
+      },
+      undrain: () => {
+        this.#life.undrain();
       },
       routes: [],
     };
@@ -262,12 +277,13 @@ class Peer implements RunningPeer {
 
   #peerStatus(): PeerStatus {
     const { name } = this.#config;
-    const { view, status } = this.#cluster;
-    const { version, members } = view.ring;
-    const state = status === 'disabled' ? 'draining' : status;
+    const { version, members } = this.#cluster.view.ring;
+    const drain = this.#life.progress();
     return {
       name,
-      state,
+      state: this.#life.status,
+      ...(drain === undefined ? {} : { drain }),
+      calls: this.#dialogs.size,
       members: this.#cluster.members().map(memberStatus),
       ring: { version, members },
       addresses: { ...this.#addresses },

@@ -54,11 +54,13 @@ function createGauges(registry: Registry): (status: PeerStatus) => void {
     return new Gauge(configuration);
   };
   const ready = gauge('ready', '1 while the peer takes new work', []);
+  const calls = gauge('calls', 'calls of the instance here', []);
   const members = gauge('members', 'members of the cluster, by state', ['state']);
   const ringMembers = gauge('ring_members', 'instances on the ring', []);
   const ringInfo = gauge('ring_info', 'version of the ring', ['version']);
   return (status) => {
     ready.set(unreadyReasons(status).length === 0 ? 1 : 0);
+    calls.set(status.calls);
     members.reset();
     for (const state of ['alive', 'suspect', 'dead', 'left'])
       members.set({ state }, status.members.filter((member) => member.state === state).length);

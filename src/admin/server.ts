@@ -15,7 +15,7 @@ import { unreadyReasons } from './status.ts';
 export type AuditLog = (message: string) => void;
 
 /**
- * The operator's HTTP server: `GET /livez`, `/readyz`, `/metrics`, `/status`, `POST /drain`, and the
+ * The operator's HTTP server: `GET /livez`, `/readyz`, `/metrics`, `/status`, `POST /drain` and `/undrain`, and the
  * pages of the source. Everything but the two probes needs the token where one is configured.
  */
 export class AdminServer {
@@ -37,7 +37,8 @@ export class AdminServer {
       { method: 'GET', path: '/readyz', isOpen: true, serve: () => this.#readiness() },
       { method: 'GET', path: '/status', serve: () => this.#status() },
       { method: 'GET', path: '/metrics', serve: () => this.#metricsPage() },
-      { method: 'POST', path: '/drain', serve: ({ by }) => this.#drain(by) },
+      { method: 'POST', path: '/drain', serve: ({ by }) => this.#move('drain', by) },
+      { method: 'POST', path: '/undrain', serve: ({ by }) => this.#move('undrain', by) },
       ...source.routes,
     ];
   }
@@ -161,11 +162,11 @@ export class AdminServer {
     return { status: 200, type: metrics.contentType, body: await metrics.page() };
   }
 
-  #drain(by: string): Answer {
-    this.#audit(`admin: drain asked for by ${by}`);
-    this.#source.counters.count('admin_requests', 'drain');
-    this.#source.drain();
-    return json(202, { state: 'draining' });
+  #move(step: 'drain' | 'undrain', by: string): Answer {
+    this.#audit(`admin: ${step} asked for by ${by}`);
+    this.#source.counters.count('admin_requests', step);
+    this.#source[step]();
+    return json(202, { state: this.#source.status().state });
   }
 }
 

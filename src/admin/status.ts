@@ -16,7 +16,17 @@ export interface MemberStatus {
 /** What a peer tells of itself and of the cluster as it sees it. */
 export interface PeerStatus {
   readonly name: string;
-  readonly state: 'joining' | 'ready' | 'draining';
+  /** Of its instance. */
+  readonly state: 'joining' | 'ready' | 'draining' | 'disabled';
+  /** Calls of its instance. */
+  readonly calls: number;
+  /** What a stop still waits for. */
+  readonly drain?: {
+    readonly calls: number;
+    readonly exchanges: number;
+    readonly quietMs: number;
+    readonly leftMs: number;
+  };
   readonly members: readonly MemberStatus[];
   readonly ring: {
     readonly version: string;
@@ -32,6 +42,8 @@ export interface AdminSource {
   readonly counters: Counters;
   /** Begins to drain; again is harmless. */
   drain(): void;
+  /** Takes new sessions again, unless the peer is about to stop. */
+  undrain(): void;
   /** Further pages. */
   readonly routes: readonly Route[];
 }

@@ -16,6 +16,7 @@ import { Counters } from '../../src/pipeline/counters.ts';
 const status: PeerStatus = {
   name: 'peer-1',
   state: 'ready',
+  calls: 7,
   members: [
     { name: 'peer-1', state: 'alive', address: '127.0.0.1:7946', status: 'ready', weight: 1 },
     { name: 'peer-2', state: 'suspect', address: '127.0.0.1:7956', status: 'draining', weight: 2 },
@@ -45,6 +46,10 @@ class Source implements AdminSource {
 
   drain(): void {
     this.drains++;
+  }
+
+  undrain(): void {
+    this.drains--;
   }
 }
 
@@ -97,7 +102,7 @@ describe('the admin server', () => {
     assert.deepEqual([code, JSON.parse(body)], [200, { ready: true, reasons: [] }]);
   });
 
-  for (const state of ['joining', 'draining'] as const)
+  for (const state of ['joining', 'draining', 'disabled'] as const)
     it(`is not ready while the peer is ${state} or the ring is empty, and says why`, async (t) => {
       const { ask, source } = await setUp(t);
       source.current = { ...status, state, ring: { version: '', members: [] } };
@@ -181,6 +186,8 @@ describe('the admin server', () => {
     const answer = await ask('POST', '/drain');
     assert.deepEqual([answer.status, source.drains], [202, 1]);
     assert.deepEqual(audit, ['admin: drain asked for by 127.0.0.1']);
+    assert.equal((await ask('POST', '/undrain')).status, 202);
+    assert.equal(source.drains, 0);
   });
 
   it('knows no other page and no other method', async (t) => {

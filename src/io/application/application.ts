@@ -7,6 +7,8 @@ import type { ResponseTarget } from '../../pipeline/return-response.ts';
  * peer. Messages arrive decided and final; the application never routes.
  */
 export interface Application {
+  /** HTTP exchanges and tunnels under way or waiting, for which a drain waits. */
+  readonly exchanges: number;
   /** Binds what it needs (sockets, the module). Rejects with a clear message when it cannot. */
   start(): Promise<void>;
   /** Takes a final SIP request. False: it cannot be delivered now; nothing was sent. */

@@ -43,6 +43,10 @@ export class EmbeddedApplicationHost implements Application {
     this.#options = options;
   }
 
+  get exchanges(): number {
+    return this.#exchanges.size;
+  }
+
   /** Rejects when the module cannot be loaded or makes no application. */
   async start(): Promise<void> {
     const { instance, module, log, outlet, counters, clock, schedule, newTag } = this.#options;

@@ -7,6 +7,8 @@ export interface UpstreamHttpServer {
   readonly connections: number;
   /** Requests that wait for a connection. */
   readonly waiting: number;
+  /** Exchanges and tunnels under way, and requests that wait. */
+  readonly exchanges: number;
   /** Bytes of request bodies that wait for the server. */
   readonly bufferedBytes: number;
   /**

@@ -59,6 +59,11 @@ export class UpstreamHttp implements UpstreamHttpServer {
     return this.#all.size;
   }
 
+  get exchanges(): number {
+    const idle = this.#idle.filter(({ isUsable }) => isUsable).length;
+    return this.#all.size - idle + this.#tunnels.size + this.#queue.length;
+  }
+
   /** Connections that carry a tunnel, beside {@link connections}. */
   get tunnels(): number {
     return this.#tunnels.size;

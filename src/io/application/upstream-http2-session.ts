@@ -96,6 +96,11 @@ export class UpstreamHttp2Session implements StreamSession {
     return this.#state === 'ready';
   }
 
+  /** Requests under way and waiting. */
+  get exchanges(): number {
+    return this.#streams.size + this.#waiting.length;
+  }
+
   /** Requests that wait until it is ready. */
   get waiting(): number {
     return this.#waiting.length;

@@ -56,6 +56,11 @@ export class UpstreamHttp2 implements UpstreamHttpServer {
     return this.#sessions.reduce((sum, session) => sum + session.waiting, this.#queue.length);
   }
 
+  get exchanges(): number {
+    const sessions = [...this.#sessions, ...this.#leaving];
+    return sessions.reduce((sum, session) => sum + session.exchanges, this.#queue.length);
+  }
+
   get bufferedBytes(): number {
     let bytes = 0;
     for (const session of this.#sessions) bytes += session.bufferedBytes;

@@ -28,6 +28,10 @@ export class UpstreamApplication implements Application {
     this.#counters = parts.counters;
   }
 
+  get exchanges(): number {
+    return this.#http?.exchanges ?? 0;
+  }
+
   async start(): Promise<void> {
     await this.#sip?.start();
   }

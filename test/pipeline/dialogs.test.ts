@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { dialogLimits } from '../../src/config/defaults.ts';
+import { Dialogs } from '../../src/pipeline/dialogs.ts';
+
+function request(method: string, callId: string, name = 'Call-ID'): Buffer {
+  return Buffer.from(
+    `${method} sip:b@example.com SIP/2.0\r\n${name}: ${callId}\r\nCSeq: 1 ${method}\r\n\r\n`,
+  );
+}
+
+function response(status: number, callId: string, method = 'INVITE', body = ''): Buffer {
+  return Buffer.from(
+    `SIP/2.0 ${status} Word\r\nCall-ID: ${callId}\r\nCSeq: 1 ${method}\r\n\r\n${body}`,
+  );
+}
+
+function given(): { dialogs: Dialogs; forgotten: () => number } {
+  let forgotten = 0;
+  const dialogs = new Dialogs(() => forgotten++);
+  return { dialogs, forgotten: () => forgotten };
+}
+
+describe('the calls of an instance', () => {
+  it('are counted from INVITE to BYE, whoever sends which', () => {
+    const { dialogs } = given();
+    dialogs.request(request('INVITE', 'one'), 0);
+    dialogs.response(response(180, 'one'), 0);
+    assert.equal(dialogs.size, 1);
+    dialogs.response(response(200, 'one'), 0);
+    dialogs.request(request('ACK', 'one'), 0);
+    dialogs.request(request('INVITE', 'one'), 0);
+    dialogs.response(response(491, 'one'), 0);
+    assert.equal(dialogs.size, 1, 'a re-INVITE begins and ends nothing');
+    dialogs.response(response(200, 'two'), 0);
+    assert.equal(dialogs.size, 2, 'of a call under way when this process started');
+    dialogs.request(request('BYE', 'one'), 0);
+    dialogs.response(response(200, 'one', 'BYE'), 0);
+    assert.equal(dialogs.size, 1);
+  });
+
+  for (const status of [302, 487, 503, 603])
+    it(`end with a refusal: ${status}`, () => {
+      const { dialogs } = given();
+      dialogs.request(request('INVITE', 'one'), 0);
+      dialogs.response(response(status, 'one', 'OPTIONS'), 0);
+      assert.equal(dialogs.size, 1);
+      dialogs.response(response(status, 'one'), 0);
+      assert.equal(dialogs.size, 0);
+    });
+
+  it('are no registrations, messages or subscriptions', () => {
+    const { dialogs } = given();
+    for (const method of ['REGISTER', 'MESSAGE', 'SUBSCRIBE', 'BYEBYE', 'INFO']) {
+      dialogs.request(request(method, 'one'), 0);
+      dialogs.response(response(200, 'one', method), 0);
+    }
+    assert.equal(dialogs.size, 0);
+  });
+
+  it('are told apart by compact, folded and oddly spaced fields, and not by a line of the body', () => {
+    const { dialogs } = given();
+    dialogs.request(request('INVITE', 'one', 'i'), 0);
+    dialogs.request(request('INVITE', '\r\n two', 'Call-ID'), 0);
+    const odd =
+      'SIP/2.0 200 OK\r\ncall-id :  one\r\ncseq: 1\tINVITE\r\n\r\n\r\nCall-ID: three\r\n\r\n';
+    dialogs.response(Buffer.from(odd), 0);
+    assert.equal(dialogs.size, 2);
+    dialogs.request(request('BYE', 'one'), 0);
+    dialogs.request(request('BYE', 'two', 'CALL-ID'), 0);
+    assert.equal(dialogs.size, 0);
+  });
+
+  it('say nothing of messages that are broken', () => {
+    const { dialogs } = given();
+    for (const text of ['INVITE ', 'BYE x', 'SIP/2.0 200', 'SIP/2.0 200 OK\r\n\r\n', 'I', ''])
+      for (const take of ['request', 'response'] as const) dialogs[take](Buffer.from(text), 0);
+    assert.equal(dialogs.size, 0);
+  });
+
+  it('are forgotten when nobody told their end', () => {
+    const { dialogs } = given();
+    dialogs.request(request('INVITE', 'rings'), 0);
+    dialogs.request(request('INVITE', 'talks'), 0);
+    dialogs.response(response(200, 'talks'), 10);
+    dialogs.sweep(dialogLimits.earlyMs - 1);
+    assert.equal(dialogs.size, 2);
+    dialogs.sweep(dialogLimits.earlyMs);
+    assert.equal(dialogs.size, 1);
+    dialogs.sweep(dialogLimits.confirmedMs + 9);
+    assert.equal(dialogs.size, 1);
+    dialogs.sweep(dialogLimits.confirmedMs + 10);
+    assert.equal(dialogs.size, 0);
+  });
+
+  it('push the oldest out above the limit, and tell', () => {
+    const { dialogs, forgotten } = given();
+    for (let call = 0; call <= dialogLimits.callsMax; call++)
+      dialogs.response(response(200, `call-${call}`), call);
+    assert.equal(dialogs.size, dialogLimits.callsMax);
+    assert.equal(forgotten(), 1);
+    dialogs.request(request('BYE', 'call-0'), 0);
+    assert.equal(dialogs.size, dialogLimits.callsMax);
+    dialogs.request(request('BYE', 'call-1'), 0);
+    assert.equal(dialogs.size, dialogLimits.callsMax - 1);
+  });
+});
