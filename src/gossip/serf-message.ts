@@ -24,11 +24,12 @@ export interface Intent {
   readonly node: string;
 }
 
-/** Something that an operator fired at all agents; only passed on here. */
+/** Something fired at all members. Those of operators are only passed on here. */
 export interface UserEvent {
   readonly kind: 'userEvent';
   readonly time: number;
   readonly name: string;
+  readonly payload: Uint8Array;
 }
 
 /** A question to all members, answered directly to who asked. */
@@ -103,7 +104,8 @@ function readMap(type: number, body: Uint8Array): SerfMessage | undefined {
     case serfType.userEvent: {
       const fields = Fields.read(body);
       const name = fields.text('Name', gossipLimits.userMessageBytesMax);
-      return { kind: 'userEvent', time: readTime(fields), name };
+      const payload = fields.bytes('Payload', gossipLimits.userMessageBytesMax);
+      return { kind: 'userEvent', time: readTime(fields), name, payload };
     }
     case serfType.query:
       return readQuery(Fields.read(body));
@@ -167,6 +169,10 @@ function readTime(fields: Fields): number {
 export function encodeIntent({ kind, time, node }: Intent): Uint8Array {
   const prune = kind === 'leave' ? { Prune: false } : {};
   return typed(serfType[kind], { LTime: time, Node: node, ...prune });
+}
+
+export function encodeEvent({ time, name, payload }: UserEvent): Uint8Array {
+  return typed(serfType.userEvent, { LTime: time, Name: name, Payload: payload, CC: false });
 }
 
 export function encodeQuery(query: Query): Uint8Array {
