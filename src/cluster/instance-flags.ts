@@ -5,23 +5,34 @@ export interface InstanceFlags {
   readonly status: 'enabled' | 'draining' | 'disabled';
   /** Share of the keys in place of the configured one: 0.1 to 100. */
   readonly weight?: number;
+  /** How long a disabled instance serves what it has begun; by default 64 times T1. */
+  readonly quiesceMs?: number;
 }
 
-const names: readonly string[] = ['status', 'weight'];
+const names: readonly string[] = ['status', 'weight', 'quiesceMs'];
+const quiesceMsMax = 86_400_000;
 const statuses: ReadonlySet<unknown> = new Set(['enabled', 'draining', 'disabled']);
 
 /** Undefined for what is no {@link InstanceFlags}, e.g. of a later version. */
 export function readInstanceFlags(value: unknown): InstanceFlags | undefined {
   if (!isObject(value) || Object.keys(value).some((name) => !names.includes(name)))
     return undefined;
-  const { status, weight } = value;
+  const { status, weight, quiesceMs } = value;
   if (!statuses.has(status)) return undefined;
-  const flags = { status: status as InstanceFlags['status'] };
-  if (weight === undefined) return flags;
-  return isWeight(weight) ? { ...flags, weight } : undefined;
+  if (weight !== undefined && !isWeight(weight)) return undefined;
+  if (quiesceMs !== undefined && !isQuiesceMs(quiesceMs)) return undefined;
+  return {
+    status: status as InstanceFlags['status'],
+    ...(weight === undefined ? {} : { weight }),
+    ...(quiesceMs === undefined ? {} : { quiesceMs }),
+  };
 }
 
 /** Whether a number may be a weight; the same range as in the configuration. */
 export function isWeight(value: unknown): value is number {
   return typeof value === 'number' && value >= 0.1 && value <= 100;
+}
+
+function isQuiesceMs(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= quiesceMsMax;
 }

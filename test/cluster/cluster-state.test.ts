@@ -13,7 +13,7 @@ describe('the cluster state', () => {
     const b = new ClusterState('b');
     a.setRules({ format: 'xml', text: '<user-centric-rules/>' });
     a.setPolicy({ algorithm: 'round-robin' });
-    a.setInstance('b', { status: 'draining', weight: 2 });
+    a.setInstance('b', { status: 'disabled', weight: 2, quiesceMs: 9 });
     const received = b.receive(a.bytes);
     assert.deepEqual(received, {
       kind: 'changed',
@@ -21,8 +21,10 @@ describe('the cluster state', () => {
     });
     assert.deepEqual(b.rules, { format: 'xml', text: '<user-centric-rules/>' });
     assert.deepEqual(b.policy, { algorithm: 'round-robin' });
-    assert.deepEqual(b.instance('b'), { status: 'draining', weight: 2 });
-    assert.deepEqual(b.instances(), [{ name: 'b', flags: { status: 'draining', weight: 2 } }]);
+    assert.deepEqual(b.instance('b'), { status: 'disabled', weight: 2, quiesceMs: 9 });
+    assert.deepEqual(b.instances(), [
+      { name: 'b', flags: { status: 'disabled', weight: 2, quiesceMs: 9 } },
+    ]);
     assert.equal(b.digest, a.digest);
     b.setRules(undefined);
     b.setInstance('b', undefined);
@@ -41,6 +43,7 @@ describe('the cluster state', () => {
     ['instance/a', { status: 'sleeping' }],
     ['instance/a', { status: 'enabled', weight: 0 }],
     ['instance/a', { status: 'enabled', zone: 'x' }],
+    ['instance/a', { status: 'disabled', quiesceMs: 1.5 }],
     ['instance/a', null],
   ];
   for (const [key, value] of unknown) {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { decodeState, encodeState } from '../../src/cluster/codec.ts';
 import type { Stored } from '../../src/cluster/entry.ts';
-import { canonicalJson, type Json } from '../../src/cluster/json.ts';
+import { canonicalJson } from '../../src/cluster/json.ts';
 import { StateMap } from '../../src/cluster/state-map.ts';
 import { clusterLimits } from '../../src/config/defaults.ts';
 
