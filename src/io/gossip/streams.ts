@@ -1,16 +1,13 @@
 import { connect, type Socket } from 'node:net';
 import { gossipLimits } from '../../config/defaults.ts';
-import {
-  labelHeader,
-  StreamDecoder,
-  type Endpoint,
-  type StreamId,
-  type SwimInput,
-} from '../../gossip/index.ts';
+import type { Endpoint, StreamDecoder, StreamId, SwimInput } from '../../gossip/index.ts';
 import type { Counters } from '../../pipeline/counters.ts';
+import { NetworkSet } from '../../pipeline/network.ts';
+import { SourcePlaces } from '../accept/index.ts';
+import type { Border } from './border.ts';
 
 export interface GossipStreamsOptions {
-  readonly label: string;
+  readonly border: Border;
   /** A stream that is not done after this long is closed. */
   readonly timeoutMs: number;
   readonly counters: Counters;
@@ -24,19 +21,21 @@ interface OpenStream {
   readonly decoder: StreamDecoder;
   readonly deadline: NodeJS.Timeout;
   bytes: number;
+  /** Those of `bytes` that wait for the rest of the message. */
+  waitingBytes: number;
   isDelivered: boolean;
 }
 
 /** The TCP side of gossip: short streams with one message each way, bounded in number, size and time. */
 export class GossipStreams {
   readonly #options: GossipStreamsOptions;
-  readonly #header: Uint8Array;
+  readonly #places = new SourcePlaces(gossipLimits.streamsPerSourceMax, new NetworkSet([]));
   readonly #streams = new Map<StreamId, OpenStream>();
   #nextAccepted = 1;
+  #waitingBytes = 0;
 
   constructor(options: GossipStreamsOptions) {
     this.#options = options;
-    this.#header = labelHeader(options.label);
   }
 
   /** Connects, writes `bytes` and reads one message. Failure comes back as `streamClosed`. */
@@ -48,13 +47,12 @@ export class GossipStreams {
     }
     const socket = connect({ host: to.address, port: to.port, noDelay: true });
     this.#watch(id, socket, 'opened');
-    socket.write(bytes);
+    socket.write(this.#options.border.sealStream(bytes, 'opened'));
   }
 
   /** Takes a connection that another member opened. */
   accept(socket: Socket): void {
-    if (this.#streams.size >= gossipLimits.streamsMax) {
-      this.#drop('streams-full');
+    if (!this.#admits(socket)) {
       socket.destroy();
       return;
     }
@@ -65,7 +63,8 @@ export class GossipStreams {
 
   /** Writes the answer and ends the stream. */
   answer(id: StreamId, bytes: Uint8Array): void {
-    this.#streams.get(id)?.socket.end(bytes);
+    const socket = this.#streams.get(id)?.socket;
+    socket?.end(this.#options.border.sealStream(bytes, 'accepted'));
   }
 
   close(id: StreamId): void {
@@ -79,15 +78,33 @@ export class GossipStreams {
     for (const id of [...this.#streams.keys()]) this.close(id);
   }
 
+  #admits(socket: Socket): boolean {
+    const { remoteAddress } = socket;
+    if (remoteAddress === undefined) {
+      // Gone before it was looked at.
+      this.#drop('stream-ended');
+      return false;
+    }
+    if (!this.#options.border.admitsStream(remoteAddress)) return false;
+    if (this.#streams.size >= gossipLimits.streamsMax) {
+      this.#drop('streams-full');
+      return false;
+    }
+    if (this.#places.admit(socket, remoteAddress)) return true;
+    this.#drop('source-streams-full');
+    return false;
+  }
+
   #watch(id: StreamId, socket: Socket, side: 'opened' | 'accepted'): void {
     const stream: OpenStream = {
       id,
       socket,
-      decoder: new StreamDecoder(this.#header, side),
+      decoder: this.#options.border.streamDecoder(side),
       deadline: setTimeout(() => {
         this.#fail(stream, 'stream-timeout');
       }, this.#options.timeoutMs),
       bytes: 0,
+      waitingBytes: 0,
       isDelivered: false,
     };
     this.#streams.set(id, stream);
@@ -114,6 +131,12 @@ export class GossipStreams {
       return;
     }
     if (stream.isDelivered) return;
+    stream.waitingBytes += chunk.length;
+    this.#waitingBytes += chunk.length;
+    if (this.#waitingBytes > gossipLimits.streamsBytesMax) {
+      this.#fail(stream, 'streams-bytes');
+      return;
+    }
     const result = stream.decoder.push(chunk);
     if (!result.ok) {
       this.#fail(stream, result.fault);
@@ -121,6 +144,7 @@ export class GossipStreams {
     }
     if (result.value === undefined) return;
     stream.isDelivered = true;
+    this.#release(stream);
     this.#options.onInput({ kind: 'streamMessage', stream: stream.id, message: result.value });
   }
 
@@ -139,7 +163,13 @@ export class GossipStreams {
 
   #forget(stream: OpenStream): boolean {
     clearTimeout(stream.deadline);
+    this.#release(stream);
     return this.#streams.delete(stream.id);
+  }
+
+  #release(stream: OpenStream): void {
+    this.#waitingBytes -= stream.waitingBytes;
+    stream.waitingBytes = 0;
   }
 
   #drop(reason: string): void {

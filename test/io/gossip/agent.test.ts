@@ -1,90 +1,14 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, describe, it } from 'node:test';
-import type { Member } from '../../../src/gossip/index.ts';
 import { encodeMessage } from '../../../src/gossip/codec.ts';
 import { encodePacket, labelHeader } from '../../../src/gossip/packet.ts';
-import { GossipAgent, type GossipAgentOptions } from '../../../src/io/gossip/index.ts';
-import { Counters } from '../../../src/pipeline/counters.ts';
+import { stopAgents, Watched } from '../../support/watched-agent.ts';
 
-/** An agent whose changes and counts can be waited for. */
-class Watched {
-  readonly agent: GossipAgent;
-  readonly counters: WatchedCounters;
-  changes = 0;
-  #waiting: { readonly done: () => boolean; readonly resolve: () => void }[] = [];
-
-  constructor(name: string, options: Partial<GossipAgentOptions> = {}) {
-    this.counters = new WatchedCounters(() => {
-      this.#look();
-    });
-    const quiet = (): void => undefined;
-    this.agent = new GossipAgent({
-      name,
-      epoch: 1_767_225_600,
-      label: 'test',
-      listen: { address: '127.0.0.1', port: 0 },
-      seeds: [],
-      profile: 'fast',
-      tags: {},
-      counters: this.counters,
-      onChange: () => {
-        this.changes++;
-        this.#look();
-      },
-      log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
-      ...options,
-    });
-    started.push(this.agent);
-  }
-
-  get seed(): string {
-    return `127.0.0.1:${this.agent.port}`;
-  }
-
-  member(name: string): Member | undefined {
-    return this.agent.members().find((member) => member.name === name);
-  }
-
-  /** Settles when a change or a count makes `done` true. */
-  async until(done: () => boolean): Promise<void> {
-    if (done()) return;
-    await new Promise<void>((resolve) => this.#waiting.push({ done, resolve }));
-  }
-
-  async sees(name: string, state: Member['state']): Promise<void> {
-    await this.until(() => this.member(name)?.state === state);
-  }
-
-  #look(): void {
-    const ready = this.#waiting.filter(({ done }) => done());
-    this.#waiting = this.#waiting.filter((waiting) => !ready.includes(waiting));
-    for (const { resolve } of ready) resolve();
-  }
-}
-
-class WatchedCounters extends Counters {
-  readonly #onCount: () => void;
-
-  constructor(onCount: () => void) {
-    super();
-    this.#onCount = onCount;
-  }
-
-  override count(name: string, reason: string, by = 1): void {
-    super.count(name, reason, by);
-    this.#onCount();
-  }
-}
-
-const started: GossipAgent[] = [];
-
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((agent) => agent.stop()));
-});
+afterEach(stopAgents);
 
 async function threePeers(): Promise<readonly [Watched, Watched, Watched]> {
   const one = new Watched('one', { tags: { zone: 'a' } });
@@ -205,16 +129,24 @@ describe('agents on loopback', { timeout: 60_000 }, () => {
     assert.equal(one.counters.get('gossip_drops', 'malformed'), 1);
   });
 
-  it('hold at most 128 streams', async () => {
+  it('hold at most 64 streams of one source, and 128 in all', async () => {
     const one = new Watched('one');
     await one.agent.start();
-    const sockets = Array.from({ length: 129 }, () => {
-      const socket = connect(one.agent.port, '127.0.0.1');
-      socket.on('error', () => undefined);
-      return socket;
-    });
-    await one.until(() => one.counters.get('gossip_drops', 'streams-full') === 1);
-    await Promise.race(sockets.map((socket) => once(socket, 'close')));
+    const dropped = (reason: string): number => one.counters.get('gossip_drops', reason);
+    const sockets: Socket[] = [];
+    const dial = (localAddress: string, count: number): void => {
+      for (let i = 0; i < count; i++) {
+        const socket = connect({ port: one.agent.port, host: '127.0.0.1', localAddress });
+        socket.on('error', () => undefined);
+        sockets.push(socket);
+      }
+    };
+    dial('127.0.0.2', 65);
+    await one.until(() => dropped('source-streams-full') === 1);
+    dial('127.0.0.3', 64);
+    dial('127.0.0.4', 1);
+    await one.until(() => dropped('streams-full') === 1);
+    assert.equal(dropped('source-streams-full'), 1);
     for (const socket of sockets) socket.destroy();
   });
 
