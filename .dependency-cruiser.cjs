@@ -20,7 +20,7 @@ const adapts = {
   http: ['http', 'io/accept'],
   link: ['sip', 'http'],
   memory: [],
-  gossip: ['gossip'],
+  gossip: ['gossip', 'io/accept'],
   application: ['sip', 'http'],
   dns: ['dcr'],
   rules: ['dcr'],

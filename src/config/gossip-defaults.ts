@@ -77,6 +77,11 @@ export const gossipLimits = {
   /** Packets of one source address (IPv6: its /64) in a second, and at once. */
   packetsPerSecond: 5_000,
   packetsBurst: 10_000,
+  /** Streams of one source address (IPv6: its /64) in a second, and at once. */
+  streamsPerSecond: 50,
+  streamsBurst: 256,
+  /** Sources whose packets and streams are counted, in each of two generations. */
+  sourcesRemembered: 4_096,
   /** Keys held at once; a packet that none opens costs a try with each. */
   keysMax: 16,
   /** Networks that a peer may be told to listen to. */

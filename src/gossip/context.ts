@@ -19,6 +19,8 @@ export interface SwimOptions {
   readonly seeds: readonly Seed[];
   readonly profile: GossipProfile;
   readonly tags: Tags;
+  /** Bytes that a packet is longer once it is encrypted; 0 by default. */
+  readonly packetOverheadBytes?: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }

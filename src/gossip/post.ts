@@ -41,12 +41,13 @@ export class Post {
 
   #takeNews(first: readonly Uint8Array[], checksum: boolean): readonly Uint8Array[] {
     const { news, roster, header, options } = this.#context;
+    const bytesMax = gossipLimits.packetBytesMax - (options.packetOverheadBytes ?? 0);
     const sizes = first.map((bytes) => bytes.length);
     const sendsMax = options.profile.retransmitMult * Math.ceil(Math.log10(roster.size + 1));
     return news.take((bytes) => {
       const after = [...sizes, bytes.length];
       if (!compoundHasRoom(sizes.length)) return false;
-      if (packetBytes(header, after, checksum) > gossipLimits.packetBytesMax) return false;
+      if (packetBytes(header, after, checksum) > bytesMax) return false;
       sizes.push(bytes.length);
       return true;
     }, sendsMax);

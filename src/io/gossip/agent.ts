@@ -8,6 +8,7 @@ import {
   parseSeed,
   Swim,
   type Endpoint,
+  type Keyring,
   type Member,
   type Seed,
   type SwimEffect,
@@ -17,6 +18,7 @@ import {
 } from '../../gossip/index.ts';
 import type { Counters } from '../../pipeline/counters.ts';
 import { advertisedEndpoint } from './advertise.ts';
+import { Border } from './border.ts';
 import { bindGossipSockets, type GossipSockets } from './sockets.ts';
 import { GossipStreams } from './streams.ts';
 
@@ -41,6 +43,10 @@ export interface GossipAgentOptions {
   /** `host:port` each; names are looked up again and again. */
   readonly seeds: readonly string[];
   readonly profile: 'fast' | 'lan' | 'wan';
+  /** Keys of 16, 24 or 32 bytes: the first encrypts, any decrypts. By default gossip is plain. */
+  readonly keys?: readonly Uint8Array[];
+  /** Addresses and networks that may speak; by default all. */
+  readonly allow?: readonly string[];
   /** At most 512 bytes when encoded. */
   readonly tags: Tags;
   readonly counters: Counters;
@@ -67,6 +73,7 @@ export interface GossipAgentOptions {
 export class GossipAgent {
   readonly #options: GossipAgentOptions;
   readonly #seeds: readonly Seed[];
+  readonly #border: Border;
   readonly #streams: GossipStreams;
   readonly #inputs: SwimInput[] = [];
   readonly #lookups = new Set<string>();
@@ -80,7 +87,7 @@ export class GossipAgent {
   #isStopped = false;
   #leaving: PromiseWithResolvers<void> | undefined;
 
-  /** Throws on a seed that is not `host:port`. */
+  /** Throws on a seed that is not `host:port`, a key of another size and an unknown form of network. */
   constructor(options: GossipAgentOptions) {
     this.#options = options;
     this.#tags = options.tags;
@@ -89,8 +96,10 @@ export class GossipAgent {
       if (seed === undefined) throw new Error(`the gossip seed "${text}" is not host:port`);
       return seed;
     });
+    const { label, keys = [], allow = [], counters } = options;
+    this.#border = new Border({ label, keys, allow, counters });
     this.#streams = new GossipStreams({
-      label: options.label,
+      border: this.#border,
       timeoutMs: gossipProfiles[options.profile].streamTimeoutMs,
       counters: options.counters,
       onInput: (input) => {
@@ -102,6 +111,11 @@ export class GossipAgent {
   /** The bound port; 0 while none is bound. */
   get port(): number {
     return this.#sockets?.port ?? 0;
+  }
+
+  /** What encrypts, to be changed while the peer runs; undefined where gossip is plain. */
+  get keys(): Keyring | undefined {
+    return this.#border.keyring;
   }
 
   /** Binds the port and begins to join. Joining itself is never a failure: it is tried for ever. */
@@ -229,6 +243,7 @@ export class GossipAgent {
         seeds: this.#seeds,
         profile: gossipProfiles[profile],
         tags: this.#allTags(),
+        packetOverheadBytes: this.#border.packetOverheadBytes,
         random: Math.random,
       },
       performance.now(),
@@ -303,14 +318,16 @@ export class GossipAgent {
     // A socket for both families takes IPv4 only as IPv4-mapped.
     const isMapped = socket.address().family === 'IPv6' && !to.address.includes(':');
     const address = isMapped ? `::ffff:${to.address}` : to.address;
-    socket.send(bytes, to.port, address, (error) => {
+    socket.send(this.#border.sealPacket(bytes), to.port, address, (error) => {
       if (error !== null) this.#options.counters.count('gossip_drops', 'send-failed');
     });
   }
 
   #packet(bytes: Uint8Array, from: RemoteInfo): void {
     const address = canonicalAddress(from.address) ?? from.address;
-    this.#input({ kind: 'packet', bytes, from: { address, port: from.port } });
+    const opened = this.#border.openPacket(bytes, from.address);
+    if (opened === undefined) return;
+    this.#input({ kind: 'packet', bytes: opened, from: { address, port: from.port } });
   }
 
   #wakeAt(at: number): void {
