@@ -134,6 +134,8 @@ export class ClusterSide {
         : { advertise: { address: advertise.host, port: advertise.port } }),
       seeds: gossip.seeds,
       profile: gossip.profile,
+      keys: gossip.keys,
+      allow: gossip.allow,
       tags: this.#tags(),
       counters,
       onChange: (members) => this.#membersChanged(members),

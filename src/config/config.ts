@@ -55,6 +55,10 @@ export interface GossipConfig {
   /** `host:port` of peers to join by. */
   readonly seeds: readonly string[];
   readonly profile: 'fast' | 'lan' | 'wan';
+  /** 16, 24 or 32 bytes each: the first encrypts, any decrypts; none: gossip is plain. */
+  readonly keys: readonly Uint8Array[];
+  /** Addresses and networks whose packets and streams are read; none: all. */
+  readonly allow: readonly string[];
   /** Gossip off loopback without encryption was allowed. */
   readonly insecure: boolean;
   /** A peer that finds no seed is ready all the same. */

@@ -2,10 +2,11 @@ import { z } from 'zod';
 import type { GossipConfig } from './config.ts';
 import { configDefaults, gossipLimits } from './defaults.ts';
 import { discovery, type DiscoverySettings } from './discovery-schema.ts';
-import { hostPort, listen } from './values.ts';
+import { hostPort, listen, network, secret, type SecretSource } from './values.ts';
 
 /** Before secrets are read. */
-export interface GossipSettings extends Omit<GossipConfig, 'discovery'> {
+export interface GossipSettings extends Omit<GossipConfig, 'discovery' | 'keys'> {
+  readonly keys: readonly SecretSource[];
   readonly discovery: DiscoverySettings;
 }
 
@@ -23,10 +24,22 @@ export const gossip: z.ZodType<GossipSettings, Record<string, unknown>> = z.stri
     .enum(['fast', 'lan', 'wan'])
     .default('fast')
     .describe('how fast failures are found: `fast` in about 3 s, `lan` in 6 s, `wan` slower still'),
+  keys: z
+    .array(secret.describe('16, 24 or 32 bytes as base64: text, {file: path} or {env: NAME}'))
+    .max(gossipLimits.keysMax)
+    .default([])
+    .describe(
+      'the first encrypts, each decrypts; the same at all peers; without any, gossip is plain',
+    ),
+  allow: z
+    .array(network)
+    .max(gossipLimits.allowedSourcesMax)
+    .default([])
+    .describe('addresses and networks of the other peers; nothing else is read. Empty: all are'),
   insecure: z
     .boolean()
     .default(false)
-    .describe('allows gossip off loopback, which is not encrypted; only on a network of your own'),
+    .describe('allows gossip off loopback without `keys`; only on a network of your own'),
   allowAlone: z
     .boolean()
     .default(true)

@@ -26,12 +26,12 @@ export function checkRelations(settings: Settings): Fault[] {
 function gossipFaults({ gossip }: Settings): Fault[] {
   const faults: Fault[] = [];
   const { address } = gossip.listen;
-  if (!isLoopback(address) && !gossip.insecure)
+  if (!isLoopback(address) && gossip.keys.length === 0 && !gossip.insecure)
     faults.push(
       valueFault(
         ['gossip', 'listen', 'address'],
         `gossip on ${address} would be open to the network without encryption`,
-        'listen on loopback, or set gossip.insecure: true on a network of your own',
+        'add gossip.keys, listen on loopback, or set gossip.insecure: true on a network of your own',
       ),
     );
   if (isWildcard(address) && gossip.advertise === undefined)

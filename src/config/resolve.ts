@@ -11,8 +11,9 @@ import type {
   ServerTlsConfig,
   StampSecret,
 } from './config.ts';
-import { configLimits } from './defaults.ts';
+import { configLimits, gossipKeyBytes } from './defaults.ts';
 import type { Fault, KeyPath } from './problem.ts';
+import { repeats } from './repeats.ts';
 import type { Settings } from './schema.ts';
 import type { SecretSource } from './values.ts';
 
@@ -101,8 +102,32 @@ class Resolver {
     return { token };
   }
 
-  gossip({ discovery, ...gossip }: Settings['gossip']): GossipConfig {
-    return { ...gossip, discovery: this.#discovery(discovery) };
+  gossip({ discovery, keys, ...gossip }: Settings['gossip']): GossipConfig {
+    return { ...gossip, discovery: this.#discovery(discovery), keys: this.#gossipKeys(keys) };
+  }
+
+  #gossipKeys(sources: readonly SecretSource[]): Uint8Array[] {
+    const keys = sources.map((source, at) => {
+      const path = ['gossip', 'keys', at];
+      const text = this.#secret(path, source);
+      if (text === undefined) return new Uint8Array();
+      const key = fromBase64(Buffer.from(text).toString('latin1').trim());
+      if (key === undefined || !gossipKeyBytes.includes(key.length))
+        this.#fault(
+          path,
+          `gossip key ${at + 1} is not 16, 24 or 32 bytes as base64`,
+          'make one, for example with: openssl rand -base64 32',
+        );
+      return key ?? new Uint8Array();
+    });
+    const texts = keys.map((key) => Buffer.from(key).toString('base64'));
+    for (const at of repeats(texts.map((text, at) => (text === '' ? String(at) : text))))
+      this.#fault(
+        ['gossip', 'keys', at],
+        `gossip key ${at + 1} is there twice`,
+        'leave one of them out',
+      );
+    return keys;
   }
 
   link(link: LinkConfig): LinkConfig {
@@ -241,6 +266,13 @@ class Resolver {
   #fault(path: KeyPath, message: string, remedy: string): void {
     this.faults.push({ path, at: 'value', message, remedy });
   }
+}
+
+/** Bytes of strict base64, with or without its padding. */
+function fromBase64(text: string): Uint8Array | undefined {
+  const bytes = Buffer.from(text, 'base64');
+  const bare = text.replace(/={1,2}$/u, '');
+  return bytes.toString('base64').replace(/=+$/u, '') === bare ? bytes : undefined;
 }
 
 function withoutLineEnd(content: Uint8Array): Uint8Array {

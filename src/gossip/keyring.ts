@@ -7,7 +7,7 @@ import {
   type DecipherGCM,
   type KeyObject,
 } from 'node:crypto';
-import { gossipLimits } from '../config/defaults.ts';
+import { gossipKeyBytes, gossipLimits } from '../config/defaults.ts';
 import type { Decoded } from './message.ts';
 
 /** A key as an operator sees it; nothing of its content can be told from it. */
@@ -42,11 +42,6 @@ const algorithms: ReadonlyMap<number, 'aes-128-gcm' | 'aes-192-gcm' | 'aes-256-g
 interface Key {
   readonly id: string;
   readonly secret: KeyObject;
-}
-
-/** True for 16, 24 and 32 bytes: AES-128, AES-192 and AES-256. */
-export function isKeySize(byteCount: number): boolean {
-  return algorithms.has(byteCount);
 }
 
 /**
@@ -89,7 +84,7 @@ export class Keyring {
 
   /** Lets a key decrypt. */
   install(key: Uint8Array): KeyOutcome {
-    if (!isKeySize(key.length)) return 'bad-size';
+    if (!gossipKeyBytes.includes(key.length)) return 'bad-size';
     if (this.#find(key) !== undefined) return 'unchanged';
     if (this.#keys.length >= gossipLimits.keysMax) return 'full';
     this.#keys = [...this.#keys, { id: keyId(key), secret: createSecretKey(key) }];
@@ -147,7 +142,7 @@ export class Keyring {
   }
 
   #find(key: Uint8Array): Key | undefined {
-    if (!isKeySize(key.length)) return undefined;
+    if (!gossipKeyBytes.includes(key.length)) return undefined;
     const wanted = createSecretKey(key);
     return this.#keys.find(({ secret }) => secret.equals(wanted));
   }

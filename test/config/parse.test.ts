@@ -47,6 +47,8 @@ describe('a configuration with little in it', () => {
         listen: { address: '127.0.0.1', port: 7946 },
         seeds: [],
         profile: 'fast',
+        keys: [],
+        allow: [],
         insecure: false,
         allowAlone: true,
         discovery: { dns: [], dnsServers: [], pollIntervalMs: 30_000 },
