@@ -8,8 +8,10 @@ const ioRooms = [
   'memory',
   'gossip',
   'application',
+  'discovery',
   'dns',
   'rules',
+  'state',
   'sprayer',
 ];
 
@@ -22,8 +24,10 @@ const adapts = {
   memory: [],
   gossip: ['gossip', 'io/accept'],
   application: ['sip', 'http'],
+  discovery: ['gossip'],
   dns: ['dcr'],
   rules: ['dcr'],
+  state: [],
   sprayer: [],
 };
 

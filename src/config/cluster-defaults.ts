@@ -46,3 +46,12 @@ export const clusterLimits = {
   /** It asks another member when the first one brought nothing for so long. */
   syncRetryMs: 1_000,
 } as const;
+
+/** Where a peer keeps the state of the cluster (`dataDir`). */
+export const stateFolderLimits = {
+  /** Files that could not be used and were set aside; the oldest makes room. */
+  setAsideMax: 5,
+  /** A write that failed is tried again after this long, doubling up to the longest. */
+  retryMinMs: 1_000,
+  retryMaxMs: 60_000,
+} as const;

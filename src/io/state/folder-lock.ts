@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+
+/** Who holds a folder. */
+interface Holder {
+  readonly peer: string;
+  readonly pid: number;
+  /** When the process started, as the system counts it; tells two processes of one id apart. */
+  readonly started: string;
+}
+
+/** Tries to take the place of a holder that is gone. */
+const attempts = 3;
+
+/**
+ * Takes a folder for this process by a file that names it. The file of a process that was killed is
+ * replaced.
+ *
+ * @returns undefined, or which living process holds the folder
+ * @throws the error of the system when the file cannot be written
+ */
+export async function lockFolder(file: string, peer: string): Promise<string | undefined> {
+  const own: Holder = { peer, pid: process.pid, started: startOf(process.pid) ?? '' };
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    try {
+      await writeFile(file, `${JSON.stringify(own)}\n`, { flag: 'wx', mode: 0o600 });
+      return undefined;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const holder = await readHolder(file);
+    if (holder !== undefined && isRunning(holder)) {
+      return `the process ${holder.pid} (peer ${holder.peer}) uses it`;
+    }
+    await rm(file, { force: true });
+  }
+  return 'other processes take it at the same time';
+}
+
+export async function unlockFolder(file: string): Promise<void> {
+  await rm(file, { force: true });
+}
+
+/** Undefined for a file that is gone, or that a crash left half written. */
+async function readHolder(file: string): Promise<Holder | undefined> {
+  try {
+    const { peer, pid, started } = JSON.parse(await readFile(file, 'utf8')) as Partial<Holder>;
+    if (typeof pid !== 'number' || !Number.isSafeInteger(pid) || pid <= 0) return undefined;
+    return { peer: String(peer), pid, started: String(started) };
+  } catch {
+    return undefined;
+  }
+}
+
+function isRunning({ pid, started }: Holder): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: it runs, as another user.
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+  }
+  const now = startOf(pid);
+  return now === undefined || now === started;
+}
+
+/** Field 22 of /proc/<pid>/stat (proc_pid_stat(5)); undefined on systems without. */
+function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The name of the program, in parentheses, may hold spaces.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,1 @@
+export { StateFolder, type StateFolderOptions } from './state-folder.ts';
