@@ -16,12 +16,25 @@ export interface GossipProfile {
   readonly suspicionMult: number;
   /** The longest suspicion, as a multiple of the shortest. */
   readonly suspicionMaxFactor: number;
+  /** A ping to a suspect carries the suspicion, so that it can refute at once. */
+  readonly buddyRule: boolean;
+  /** Worst score of a peer's own health; each point stretches its probes by their length. 0: off. */
+  readonly healthMax: number;
   /** Members asked to ping a target that did not answer. */
   readonly relays: number;
+  /** A target that did not answer is pinged over a stream too. */
+  readonly streamProbe: boolean;
   /** One piece of news is sent at most mult x ceil(log10(N + 1)) times by each member. */
   readonly retransmitMult: number;
   /** A stream that is not done after this long is closed. */
   readonly streamTimeoutMs: number;
+  /**
+   * One failed member or unknown seed is tried every this often, with probability failed/alive.
+   * Infinity: never.
+   */
+  readonly reconnectIntervalMs: number;
+  /** Names among the seeds are looked up again every this often, with probability 3/N. */
+  readonly seedPollIntervalMs: number;
 }
 
 /** `lan` and `wan` are the timings of HashiCorp memberlist; `fast` finds a dead peer in about 3 s. */
@@ -35,9 +48,14 @@ export const gossipProfiles: Readonly<Record<'fast' | 'lan' | 'wan', GossipProfi
     syncIntervalMs: 15_000,
     suspicionMult: 4,
     suspicionMaxFactor: 6,
+    buddyRule: true,
+    healthMax: 8,
     relays: 3,
+    streamProbe: true,
     retransmitMult: 4,
     streamTimeoutMs: 5_000,
+    reconnectIntervalMs: 10_000,
+    seedPollIntervalMs: 30_000,
   },
   lan: {
     probeIntervalMs: 1_000,
@@ -48,9 +66,14 @@ export const gossipProfiles: Readonly<Record<'fast' | 'lan' | 'wan', GossipProfi
     syncIntervalMs: 30_000,
     suspicionMult: 4,
     suspicionMaxFactor: 6,
+    buddyRule: true,
+    healthMax: 8,
     relays: 3,
+    streamProbe: true,
     retransmitMult: 4,
     streamTimeoutMs: 10_000,
+    reconnectIntervalMs: 10_000,
+    seedPollIntervalMs: 30_000,
   },
   wan: {
     probeIntervalMs: 5_000,
@@ -61,11 +84,19 @@ export const gossipProfiles: Readonly<Record<'fast' | 'lan' | 'wan', GossipProfi
     syncIntervalMs: 60_000,
     suspicionMult: 6,
     suspicionMaxFactor: 6,
+    buddyRule: true,
+    healthMax: 8,
     relays: 3,
+    streamProbe: true,
     retransmitMult: 4,
     streamTimeoutMs: 30_000,
+    reconnectIntervalMs: 10_000,
+    seedPollIntervalMs: 30_000,
   },
 };
+
+/** Sizes of a gossip key: AES-128, AES-192, AES-256. */
+export const gossipKeyBytes: readonly number[] = [16, 24, 32];
 
 export const gossipLimits = {
   /** Largest packet that is sent, label and encryption included. */
@@ -97,7 +128,7 @@ export const gossipLimits = {
   /** Largest user state of a full sync: what the cluster keeps the same at all members. */
   userStateBytesMax: 4_194_304,
   /** Largest user message: it fits one packet beside label and encryption. */
-  userMessageBytesMax: 1_024,
+  userMessageBytesMax: 1_080,
   /** Members that a leaving peer tells its intent directly, before the news of its end. */
   leaveIntentsMax: 64,
   /** Highest incarnation believed; the room above it stays for refutation. */
@@ -106,6 +137,8 @@ export const gossipLimits = {
   membersMax: 4_096,
   /** Members with news waiting to be sent. */
   newsMax: 1_024,
+  /** Pieces of news tried for the rest of a packet that are too large for it. */
+  newsPassedOver: 16,
   /** Pings that this peer relays for others at once. */
   relayedPingsMax: 256,
   /** Seeds configured, and addresses that one look-up may give. */
@@ -119,8 +152,12 @@ export const gossipLimits = {
   reconnectIntervalMs: 10_000,
   /** Names among the seeds are looked up again every this often, with probability 3/N. */
   seedPollIntervalMs: 30_000,
+  /** A peer that joined exchanges all once more after this long. */
+  joinSecondLookMs: 1_000,
   /** Leaving waits this long at most for its news to be sent. */
   leaveTimeoutMs: 1_000,
+  /** Members are looked through for those to forget every this often. */
+  forgetIntervalMs: 10_000,
   /** Members that left are forgotten after this long. */
   forgetLeftMs: 60_000,
   /** Failed members are forgotten after this long. */
@@ -137,8 +174,30 @@ export const gossipLimits = {
   streamsPerSourceMax: 64,
   /** Bytes of all streams together whose message is not whole yet. */
   streamsBytesMax: 33_554_432,
-  /** A timer this late lets waiting packets in before it decides about others. */
+  /**
+   * A timer later than this means that the process stood still. It is put off once by the same time, in
+   * which waiting packets are read before anyone is judged.
+   */
   timerLateMs: 50,
+  /** Largest answer to a question of serf, as serf has it. */
+  serfResponseBytesMax: 1_024,
+  /** Largest message of a peer to all others; it travels inside a user message. */
+  peerMessageBytesMax: 1_000,
+  /** Messages of serf being told at once; the oldest give way. */
+  serfBroadcastsMax: 64,
+  /** Lamport times back to which queries and events are told from repetitions, and how many of one time. */
+  serfTimesMax: 512,
+  serfIdsPerTimeMax: 64,
+  /** Members whose last word on joining and leaving is kept. */
+  serfIntentsMax: 4_096,
+  /** Highest Lamport time believed: no clock can be driven to its end. */
+  lamportTimeMax: 0xffff_ffff_ffff,
+  /** Operations on the keys of all members at once. */
+  serfQuestionsMax: 8,
+  /** Answers of members are waited for this many gossip rounds x ceil(log10(N + 1)). */
+  serfQueryTimeoutMult: 32,
+  /** Largest state of the cluster; serf's own part of a full sync fits beside it. */
+  ownStateBytesMax: 2_097_152,
   /** Attempts to find one port that is free for UDP and TCP. */
   portAttempts: 16,
   /** Receive buffer asked of the system for packets. */
