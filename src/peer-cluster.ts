@@ -3,6 +3,7 @@ import { parseHostPort } from './config/address.ts';
 import { peerLimits } from './config/defaults.ts';
 import type { Config } from './config/index.ts';
 import type { Member } from './gossip/index.ts';
+import { Alarm } from './io/alarm.ts';
 import { GossipAgent } from './io/gossip/agent.ts';
 import type { LinkPeer, Links } from './io/link/index.ts';
 import type { Counters } from './pipeline/counters.ts';
@@ -10,11 +11,12 @@ import {
   announcementTags,
   isLiving,
   readAnnouncement,
-  viewOf,
   type Announcement,
   type ClusterView,
   type InstanceStatus,
 } from './pipeline/view.ts';
+import { ViewKeeper } from './pipeline/view-keeper.ts';
+import { joinsRunningCluster, Quorum, RampUp } from './ring/index.ts';
 
 /** What the cluster side needs of the rest of the peer. */
 export interface ClusterSideParts {
@@ -25,14 +27,19 @@ export interface ClusterSideParts {
   readonly epoch: number;
   readonly links: () => Links;
   /** Where this peer and its application are reached; asked once all sockets are bound. */
-  readonly places: () => Omit<Announcement, 'epoch' | 'status' | 'weight'>;
+  readonly places: () => Omit<Announcement, 'epoch' | 'status' | 'weight' | 'share'>;
 }
 
 /** This peer among the others, put together: gossip, the view of the cluster, what the peer says of itself. */
 export class ClusterSide {
   readonly #parts: ClusterSideParts;
   #status: InstanceStatus = 'joining';
-  #view: ClusterView;
+  readonly #keeper: ViewKeeper;
+  readonly #ringAlarm: Alarm;
+  readonly #rampUp: RampUp;
+  readonly #rampAlarm: Alarm;
+  readonly #quorum = new Quorum();
+  #isMinority = false;
   #gossip: GossipAgent | undefined;
   /** Looks whether what this peer waits for while it joins has come. */
   #joining: (() => void) | undefined;
@@ -41,11 +48,20 @@ export class ClusterSide {
 
   constructor(parts: ClusterSideParts) {
     this.#parts = parts;
-    this.#view = viewOf(parts.config.name, [], performance.now());
+    const { name, rampUp } = parts.config;
+    this.#keeper = new ViewKeeper(name, now());
+    this.#ringAlarm = new Alarm(() => this.#keeper.catchUp(now()), now);
+    this.#rampUp = new RampUp(rampUp);
+    this.#rampAlarm = new Alarm(() => this.announce(this.#status), now);
   }
 
   get view(): ClusterView {
-    return this.#view;
+    return this.#keeper.view;
+  }
+
+  /** While this peer sees less than half of its cluster: what it does about it. */
+  get minority(): Config['cluster']['minority'] | undefined {
+    return this.#isMinority ? this.#parts.config.cluster.minority : undefined;
   }
 
   /** What this peer says of its instance. */
@@ -86,9 +102,23 @@ export class ClusterSide {
 
   /** Tells all others what becomes of this instance. */
   announce(status: InstanceStatus): void {
+    if (status !== this.#status) this.#beginShare(status);
     this.#status = status;
     this.#gossip?.setTags(this.#tags());
     this.#membersChanged(this.members());
+    this.#rampAlarm.set(this.#rampUp.nextMs(now()));
+  }
+
+  /** An instance that comes to a running cluster gets its share in steps. */
+  #beginShare(status: InstanceStatus): void {
+    this.#rampUp.end();
+    if (status !== 'ready') return;
+    const epochs = this.members()
+      .filter((member) => member.name !== this.#parts.config.name && isLiving(member))
+      .map(({ tags }) => readAnnouncement(tags))
+      .filter((announced) => announced?.status === 'ready')
+      .map((announced) => announced!.epoch);
+    if (joinsRunningCluster(epochs, Date.now() / 1_000)) this.#rampUp.begin(now());
   }
 
   /** A link to that peer failed: gossip looks at once whether it lives. */
@@ -107,6 +137,8 @@ export class ClusterSide {
   }
 
   async stop(): Promise<void> {
+    this.#ringAlarm.set(Infinity);
+    this.#rampAlarm.set(Infinity);
     await this.#gossip?.stop();
   }
 
@@ -145,12 +177,21 @@ export class ClusterSide {
 
   #tags(): Record<string, string> {
     const { config, epoch, places } = this.#parts;
-    return announcementTags({ ...places(), epoch, status: this.#status, weight: config.weight });
+    const share = this.#rampUp.share(now());
+    return announcementTags({
+      ...places(),
+      epoch,
+      status: this.#status,
+      weight: config.weight,
+      ...(share === 1 ? {} : { share }),
+    });
   }
 
   #membersChanged(members: readonly Member[]): void {
     const { config, links } = this.#parts;
-    this.#view = viewOf(config.name, members, performance.now(), this.#view);
+    this.#keeper.membersChanged(members, now());
+    this.#ringAlarm.set(this.#keeper.dueMs);
+    this.#countMembers(members);
     const peers: LinkPeer[] = [];
     for (const member of members) {
       if (member.name === config.name || !isLiving(member)) continue;
@@ -162,7 +203,23 @@ export class ClusterSide {
     links().setPeers(peers);
     this.#joining?.();
   }
+
+  /** Members of other kinds, such as observers, have no part in a majority. */
+  #countMembers(members: readonly Member[]): void {
+    const { config, log } = this.#parts;
+    const peers = members.filter(({ tags }) => readAnnouncement(tags) !== undefined);
+    this.#quorum.update(peers, now());
+    const { isMinority, living, size } = this.#quorum;
+    if (isMinority === this.#isMinority) return;
+    this.#isMinority = isMinority;
+    const seen = { living, size, minority: config.cluster.minority };
+    if (isMinority) log.warn(seen, 'less than half of the cluster is in sight');
+    else log.info(seen, 'at least half of the cluster is in sight again');
+  }
 }
+
+/** Milliseconds that never run backwards. */
+const now = (): number => performance.now();
 
 function passed(ms: number): Promise<void> {
   const signal = AbortSignal.timeout(ms);

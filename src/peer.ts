@@ -246,7 +246,7 @@ class Peer implements RunningPeer {
   }
 
   /** Where this peer and its application are reached. */
-  #places(): Omit<Announcement, 'epoch' | 'status' | 'weight'> {
+  #places(): Omit<Announcement, 'epoch' | 'status' | 'weight' | 'share'> {
     const { link, application, http } = this.#config;
     const { upstream, listeners } = this.#sip;
     const sip = application.kind === 'upstream' ? application.sip : undefined;
@@ -279,6 +279,7 @@ class Peer implements RunningPeer {
     const { name } = this.#config;
     const { version, members } = this.#cluster.view.ring;
     const drain = this.#life.progress();
+    const { minority } = this.#cluster;
     return {
       name,
       state: this.#life.status,
@@ -286,6 +287,7 @@ class Peer implements RunningPeer {
       calls: this.#dialogs.size,
       members: this.#cluster.members().map(memberStatus),
       ring: { version, members },
+      ...(minority === undefined ? {} : { minority }),
       addresses: { ...this.#addresses },
     };
   }

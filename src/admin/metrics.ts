@@ -57,6 +57,7 @@ function createGauges(registry: Registry): (status: PeerStatus) => void {
   const calls = gauge('calls', 'calls of the instance here', []);
   const members = gauge('members', 'members of the cluster, by state', ['state']);
   const ringMembers = gauge('ring_members', 'instances on the ring', []);
+  const minority = gauge('minority', '1 while less than half of the cluster is in sight', []);
   const ringInfo = gauge('ring_info', 'version of the ring', ['version']);
   return (status) => {
     ready.set(unreadyReasons(status).length === 0 ? 1 : 0);
@@ -64,6 +65,7 @@ function createGauges(registry: Registry): (status: PeerStatus) => void {
     members.reset();
     for (const state of ['alive', 'suspect', 'dead', 'left'])
       members.set({ state }, status.members.filter((member) => member.state === state).length);
+    minority.set(status.minority === undefined ? 0 : 1);
     ringMembers.set(status.ring.members.length);
     ringInfo.reset();
     ringInfo.set({ version: status.ring.version }, 1);

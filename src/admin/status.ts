@@ -32,6 +32,8 @@ export interface PeerStatus {
     readonly version: string;
     readonly members: readonly { readonly name: string; readonly weight: number }[];
   };
+  /** While less than half of the cluster is in sight: what the peer does about it. */
+  readonly minority?: 'serve' | 'unready';
   /** `host:port` of what the peer listens on, by name. */
   readonly addresses: Readonly<Record<string, unknown>>;
 }
@@ -53,5 +55,6 @@ export function unreadyReasons(status: PeerStatus): string[] {
   const reasons: string[] = [];
   if (status.state !== 'ready') reasons.push(`the peer is ${status.state}`);
   if (status.ring.members.length === 0) reasons.push('the ring is empty');
+  if (status.minority === 'unready') reasons.push('less than half of the cluster is in sight');
   return reasons;
 }

@@ -7,6 +7,7 @@ export * from './cluster-defaults.ts';
 export * from './discovery-defaults.ts';
 export * from './gossip-defaults.ts';
 export * from './http-defaults.ts';
+export * from './ring-defaults.ts';
 
 export const keyLimits = {
   /** Digests of keys kept in each of two generations. */

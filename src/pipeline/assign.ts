@@ -5,7 +5,15 @@ import { followsAnother } from './classify.ts';
 import { transactionOf, type RoutedRequest } from './deliver.ts';
 import type { Directory } from './directory.ts';
 import type { PendingKey } from './key.ts';
-import { locateHeir, locateInTurn, locateKey, locateKnown, type Located } from './locate.ts';
+import {
+  locatedBy,
+  locateHeir,
+  locateInTurn,
+  locateKey,
+  locateKnown,
+  locateNew,
+  type Located,
+} from './locate.ts';
 import type { PipelineOptions } from './ports.ts';
 import type { RewriteInput } from './rewrite.ts';
 import { sipSubject } from './subjects.ts';
@@ -87,7 +95,8 @@ export class Assigner {
     const located = this.#initial(request, follows);
     if (located.kind === 'pending') return this.#await(located, underway);
     const { view, now } = this.#options;
-    const isCertain = located.reason !== 'round-robin' && view().unsettledUntilMs <= now();
+    const unsettledUntilMs = Math.max(view().unsettledUntilMs, located.doubtedUntilMs);
+    const isCertain = located.reason !== 'round-robin' && unsettledUntilMs <= now();
     if (isAsked || follows || isCertain || located.instance === undefined) {
       return this.#deliver(underway, located, undefined);
     }
@@ -118,7 +127,7 @@ export class Assigner {
     if (instance === undefined) return undefined;
     const { stamp } = recognised;
     const keyDigest = known?.keyDigest ?? stamp?.bekey ?? this.#digestOf(message);
-    return { kind: 'located', keyDigest, reason: 'addressed', instance };
+    return locatedBy('addressed', keyDigest, instance);
   }
 
   #known(known: Assignment | undefined): Located | undefined {
@@ -132,11 +141,10 @@ export class Assigner {
     const { fromTag, callId, toTag } = message;
     const key = this.#options.keys().sip(sipSubject(message), fromTag ?? '', callId);
     if (key.kind === 'pending') return key;
-    const hasNoRule = key.reason === 'fallback';
-    // What belongs to something goes by its key; the turn is for what begins.
-    const goesInTurn = this.#options.algorithm === 'round-robin' && hasNoRule && !follows;
-    if (!goesInTurn || toTag !== undefined) return locateKey(key, view);
-    return locateInTurn(key.digest, view, this.#turn++);
+    // What belongs to something goes by its key; turns and trust are for what begins.
+    if (follows || toTag !== undefined) return locateKey(key, view);
+    const goesInTurn = this.#options.algorithm === 'round-robin' && key.reason === 'fallback';
+    return goesInTurn ? locateInTurn(key.digest, view, this.#turn++) : locateNew(key, view);
   }
 
   /** Digest that finds the successors of an instance that was named; not worth waiting for a number. */

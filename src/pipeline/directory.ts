@@ -59,8 +59,8 @@ export class Directory {
     if (known?.instance === instance || view.instances.size < 2) return;
     const isDefault = located.reason === 'fallback' || located.reason === 'round-robin';
     const digest = isDefault ? located.keyDigest : this.#defaultDigest(message);
-    // Another peer may still reach the instance that this one could not.
-    const isMoved = located.instance !== instance;
+    // Another peer may still reach the instance that this one could not, or trust the one it passed over.
+    const isMoved = located.instance !== instance || located.doubtedUntilMs === Infinity;
     for (const holder of noteHolders(digest, view, now(), isMoved)) {
       if (holder === names.self || holder === instance) continue;
       ports.note(holder, transaction, assignment);

@@ -119,7 +119,7 @@ export class HttpChooser {
     if (bekey !== undefined) return this.#sticky('stamp-key', view, undefined, bekey, true);
     const isStale = beroute !== undefined;
     if (affinityKey !== undefined) {
-      return this.#sticky('affinity-key', view, undefined, digestOf(affinityKey), isStale);
+      return this.#begun('affinity-key', view, digestOf(affinityKey), isStale);
     }
     return this.#asInitial(request, remote, view, ids[0], isStale);
   }
@@ -136,14 +136,19 @@ export class HttpChooser {
     const key = hasRules ? keys.http(httpSubject(request), remote.address, remote.port) : undefined;
     if (key?.kind === 'pending') return key;
     if (key !== undefined && key.reason !== 'fallback') {
-      return this.#sticky(key.reason, view, undefined, key.digest, isStale);
+      return this.#begun(key.reason, view, key.digest, isStale);
     }
     if (sessionId !== undefined) {
       return this.#sticky('session-id', view, undefined, digestOf(sessionId.id), true);
     }
-    if (key !== undefined) return this.#sticky('fallback', view, undefined, key.digest, isStale);
+    if (key !== undefined) return this.#begun('fallback', view, key.digest, isStale);
     const candidates = this.#candidates.next(view, this.#roundRobin);
     return { basis: 'round-robin', keyDigest: '', candidates, isRestamped: isStale };
+  }
+
+  #begun(basis: HttpBasis, view: ClusterView, keyDigest: string, isRestamped: boolean): HttpChoice {
+    const candidates = this.#candidates.byKey(view, keyDigest);
+    return { basis, keyDigest, candidates, isRestamped };
   }
 
   /** @param first undefined: the owner of the digest */

@@ -1,6 +1,6 @@
 import { transactionLimits } from '../config/defaults.ts';
 import { endpointText, type Member } from '../gossip/index.ts';
-import { createRing, ringVersion, type Ring } from '../ring/index.ts';
+import { createRing, ringVersion, type Ring, type RingMember } from '../ring/index.ts';
 
 /** Life cycle of an instance as its peer announces it by gossip. */
 export type InstanceStatus = 'joining' | 'ready' | 'draining' | 'disabled';
@@ -24,6 +24,8 @@ export interface PastRing {
   readonly ring: Ring;
   /** Notes left under it may still be asked for until then. */
   readonly untilMs: number;
+  /** How long it was in force. */
+  readonly heldMs: number;
 }
 
 /** What a peer knows of its cluster: an immutable snapshot, replaced as a whole by `peer.ts`. */
@@ -31,6 +33,8 @@ export interface ClusterView {
   /** Name of this peer and of its instance. */
   readonly self: string;
   readonly ring: Ring;
+  /** Since when the ring is in force. */
+  readonly ringSinceMs: number;
   readonly instances: ReadonlyMap<string, InstanceView>;
   /** Instance by the address of one of its SIP servers; addresses that several claim are left out. */
   readonly applications: ReadonlyMap<string, string>;
@@ -42,6 +46,11 @@ export interface ClusterView {
   readonly pastRings: readonly PastRing[];
   /** Until then, peers may decide differently about one transaction: ring or rules have changed. */
   readonly unsettledUntilMs: number;
+  /**
+   * Instances that gossip suspects, or did within the last transaction time-out: until when peers may
+   * think differently of one, `Infinity` while it is suspect here.
+   */
+  readonly doubts: ReadonlyMap<string, number>;
 }
 
 /** What a peer says of itself in its gossip tags. */
@@ -50,6 +59,8 @@ export interface Announcement {
   readonly epoch: number;
   readonly status: InstanceStatus;
   readonly weight: number;
+  /** Part of the weight that counts so far, above 0 and below 1; left out when all of it does. */
+  readonly share?: number;
   /** `host:port` of its link server. */
   readonly link: string;
   readonly sipInternal: string;
@@ -70,6 +81,7 @@ export function announcementTags(announcement: Announcement): Record<string, str
     epoch: String(epoch),
     state: status,
     weight: String(weight),
+    ...(announcement.share === undefined ? {} : { share: String(announcement.share) }),
     grpc: link,
     sip: `${sipTransport.toLowerCase()}:${sipInternal}`,
     ...(applications.length === 0 ? {} : { app: applications.join(',') }),
@@ -90,12 +102,18 @@ export function readAnnouncement(tags: Readonly<Record<string, string>>): Announ
     epoch,
     status: status as InstanceStatus,
     weight,
+    ...announcedShare(tags['share']),
     link,
     sipInternal: sip[2]!,
     sipTransport: sip[1] === 'udp' ? 'UDP' : 'TCP',
     applications: (tags['app'] ?? '').split(',').filter((address) => address !== ''),
     ...announcedJvmRoute(tags['jvm']),
   };
+}
+
+function announcedShare(tag: string | undefined): { share?: number } {
+  const share = Number(tag);
+  return share > 0 && share < 1 ? { share } : {};
 }
 
 function announcedJvmRoute(tag: string | undefined): { jvmRoute?: string } {
@@ -112,6 +130,18 @@ export function isLiving(member: Member): boolean {
   return member.state === 'alive' || member.state === 'suspect';
 }
 
+/** Who is on the ring by what members say of themselves: ready instances, by the weight that counts so far. */
+export function ringMembersOf(members: readonly Member[]): RingMember[] {
+  const onRing: RingMember[] = [];
+  for (const member of members) {
+    if (!isLiving(member)) continue;
+    const announced = readAnnouncement(member.tags);
+    if (announced?.status !== 'ready') continue;
+    onRing.push({ name: member.name, weight: announced.weight * (announced.share ?? 1) });
+  }
+  return onRing;
+}
+
 /**
  * Makes the view of a member list; ready instances are on the ring, all living ones are listed.
  *
@@ -123,36 +153,82 @@ export function viewOf(
   nowMs: number,
   previous?: ClusterView,
 ): ClusterView {
+  const seen = instancesOf(self, members, nowMs, previous);
+  const onRing = ringMembersOf(members);
+  if (previous?.ring.version === ringVersion(onRing)) return { ...previous, ...seen };
+  const ring = createRing(onRing);
+  const shared = { ...seen, ring, ringSinceMs: nowMs };
+  if (previous === undefined) return { ...shared, pastRings: [], unsettledUntilMs: 0 };
+  const unsettledUntilMs = nowMs + transactionLimits.timeoutMs;
+  return { ...shared, pastRings: pastRingsOf(previous, ring, nowMs), unsettledUntilMs };
+}
+
+/** The view with what is new of the members, but with its ring as it was: the ring follows later. */
+export function viewWithRing(
+  previous: ClusterView,
+  members: readonly Member[],
+  nowMs: number,
+): ClusterView {
+  return { ...previous, ...instancesOf(previous.self, members, nowMs, previous) };
+}
+
+type SeenInstances = Pick<
+  ClusterView,
+  'self' | 'instances' | 'applications' | 'departed' | 'jvmRoutes' | 'doubts'
+>;
+
+/** All of a view that is not the ring. */
+function instancesOf(
+  self: string,
+  members: readonly Member[],
+  nowMs: number,
+  previous: ClusterView | undefined,
+): SeenInstances {
   const instances = new Map<string, InstanceView>();
   const departed = new Map<string, string>();
-  const onRing: { name: string; weight: number }[] = [];
+  const doubts = new Map<string, number>();
   for (const member of members) {
     const { name } = member;
     const announced = readAnnouncement(member.tags);
     if (announced === undefined) continue;
-    const { status, sipInternal, sipTransport, weight, applications, jvmRoute } = announced;
+    const { status, sipInternal, sipTransport, applications, jvmRoute } = announced;
     if (!isLiving(member)) {
       for (const address of applications) departed.set(address, name);
       continue;
     }
     const seen = { name, status, sipInternal, sipTransport, applications };
     instances.set(name, jvmRoute === undefined ? seen : { ...seen, jvmRoute });
-    if (status === 'ready') onRing.push({ name, weight });
+    const doubtedUntilMs = doubtOf(member, nowMs, previous);
+    if (doubtedUntilMs > nowMs) doubts.set(name, doubtedUntilMs);
   }
   const applications = byClaim(instances.values(), (instance) => instance.applications);
   const jvmRoutes = jvmRoutesOf(instances.values());
-  const base = { self, instances, applications, departed, jvmRoutes };
-  if (previous?.ring.version === ringVersion(onRing)) {
-    const { ring, pastRings, unsettledUntilMs } = previous;
-    return { ...base, ring, pastRings, unsettledUntilMs };
-  }
-  const ring = createRing(onRing);
-  if (previous === undefined) return { ...base, ring, pastRings: [], unsettledUntilMs: 0 };
-  const untilMs = nowMs + transactionLimits.timeoutMs;
-  const pastRings = [{ ring: previous.ring, untilMs }, ...previous.pastRings]
-    .filter((past) => past.untilMs > nowMs && past.ring.version !== ring.version)
-    .slice(0, transactionLimits.pastRingsMax);
-  return { ...base, ring, pastRings, unsettledUntilMs: untilMs };
+  return { self, instances, applications, departed, jvmRoutes, doubts };
+}
+
+function doubtOf({ name, state }: Member, nowMs: number, previous?: ClusterView): number {
+  if (state === 'suspect') return Infinity;
+  const doubtedUntilMs = previous?.doubts.get(name) ?? 0;
+  return doubtedUntilMs === Infinity ? nowMs + transactionLimits.timeoutMs : doubtedUntilMs;
+}
+
+/**
+ * The latest first. When there are too many, the one that was in force for the shortest time goes: few
+ * notes were left under it.
+ */
+function pastRingsOf(previous: ClusterView, ring: Ring, nowMs: number): readonly PastRing[] {
+  const latest = {
+    ring: previous.ring,
+    untilMs: nowMs + transactionLimits.timeoutMs,
+    heldMs: nowMs - previous.ringSinceMs,
+  };
+  const past = [latest, ...previous.pastRings].filter(
+    (each) => each.untilMs > nowMs && each.ring.version !== ring.version,
+  );
+  if (past.length <= transactionLimits.pastRingsMax) return past;
+  const shortest = Math.min(...past.map(({ heldMs }) => heldMs));
+  const dropped = past.findLastIndex(({ heldMs }) => heldMs === shortest);
+  return past.filter((_, at) => at !== dropped);
 }
 
 /** The view after the rules were replaced: for a transaction time-out peers may decide differently. */

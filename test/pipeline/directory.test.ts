@@ -124,7 +124,7 @@ describe('Notes of a transaction', () => {
 
   it('are left with the holders of past rings, too, while peers may still decide by those', () => {
     const past = createRing(['e', 'f'].map((name) => ({ name, weight: 1 })));
-    const pastRings = [{ ring: past, untilMs: 50_000 }];
+    const pastRings = [{ ring: past, untilMs: 50_000, heldMs: 60_000 }];
     const view = clusterView('a', six, { pastRings, unsettledUntilMs: 50_000 });
     const peer = new PipelinePeer('a', view);
     for (const [nowMs, rings] of [
@@ -243,8 +243,8 @@ describe('Questions to the directory', () => {
     for (let call = 0; call < 30; call++) {
       const callId = `call-${call}`;
       const pastRings = [
-        { ring: past, untilMs: 5_000 },
-        { ring: createRing([{ name: 'f', weight: 1 }]), untilMs: 1_000 },
+        { ring: past, untilMs: 5_000, heldMs: 60_000 },
+        { ring: createRing([{ name: 'f', weight: 1 }]), untilMs: 1_000, heldMs: 60_000 },
       ];
       const peer = new PipelinePeer('a', clusterView('a', grown, { pastRings }));
       peer.route({ method: 'CANCEL', callId });
@@ -259,7 +259,7 @@ describe('Questions to the directory', () => {
   it('are not asked of peers that are gone', () => {
     const { ring } = clusterView('a', six);
     const left = { a: 'ready', b: 'ready' } as const;
-    const view = clusterView('a', left, { pastRings: [{ ring, untilMs: 9_000 }] });
+    const view = clusterView('a', left, { pastRings: [{ ring, untilMs: 9_000, heldMs: 60_000 }] });
     const peer = new PipelinePeer('a', view);
     for (let call = 0; call < 20; call++) peer.route({ method: 'CANCEL', callId: `call-${call}` });
     assert.deepEqual(new Set(peer.questions.map((question) => question.peer)), new Set(['b']));
@@ -306,7 +306,7 @@ describe('Questions to the directory', () => {
       { name: 'e', weight: 1 },
       { name: 'f', weight: 1 },
     ]);
-    const pastRings = [{ ring: past, untilMs: 5_000 }];
+    const pastRings = [{ ring: past, untilMs: 5_000, heldMs: 60_000 }];
     const corrected: string[] = [];
     for (let call = 0; call < 30; call++) {
       const callId = `call-${call}`;

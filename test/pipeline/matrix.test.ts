@@ -78,7 +78,7 @@ function viewAfter(fate: Fate, owner: string, self: string, before: Ring): Clust
   const left = Object.entries(statuses).filter(([name]) => fate !== 'dead' || name !== owner);
   const hasChanged = fate !== 'alive' && fate !== 'dead, unknown';
   return clusterView(self, Object.fromEntries(left), {
-    pastRings: hasChanged ? [{ ring: before, untilMs: 33_000 }] : [],
+    pastRings: hasChanged ? [{ ring: before, untilMs: 33_000, heldMs: 60_000 }] : [],
     unsettledUntilMs: hasChanged ? 33_000 : 0,
   });
 }

@@ -35,6 +35,10 @@ function member(
   return { name, state, tags, address: '10.0.0.1', port: 7946, incarnation: 1 };
 }
 
+function ready(count: number): Member[] {
+  return Array.from({ length: count }, (_, number) => member(`p${number}`));
+}
+
 function ringOf(view: ClusterView): readonly string[] {
   return view.ring.members.map(({ name }) => name);
 }
@@ -131,7 +135,8 @@ describe('viewOf', () => {
   it('remembers the ring before a change for one transaction time-out', () => {
     const first = viewOf('a', [member('a'), member('b')], 1_000);
     const second = viewOf('a', [member('a')], 2_000, first);
-    assert.deepEqual(second.pastRings, [{ ring: first.ring, untilMs: 2_000 + timeoutMs }]);
+    const untilMs = 2_000 + timeoutMs;
+    assert.deepEqual(second.pastRings, [{ ring: first.ring, untilMs, heldMs: 1_000 }]);
     assert.equal(second.unsettledUntilMs, 2_000 + timeoutMs);
     const later = viewOf('a', [member('a'), member('c')], 2_000 + timeoutMs, second);
     assert.deepEqual(
@@ -153,17 +158,56 @@ describe('viewOf', () => {
   });
 
   it('keeps a bounded number of past rings, the latest first, and not the one in force', () => {
-    const at = (count: number): Member[] =>
-      Array.from({ length: count }, (_, number) => member(`p${number}`));
-    let view = viewOf('a', at(1), 0);
+    let view = viewOf('a', ready(1), 0);
     for (let count = 2; count <= pastRingsMax + 3; count++)
-      view = viewOf('a', at(count), count, view);
+      view = viewOf('a', ready(count), 10 * count, view);
+    const sizes = view.pastRings.map(({ ring }) => ring.members.length);
+    assert.equal(sizes.length, pastRingsMax);
     assert.deepEqual(
-      view.pastRings.map(({ ring }) => ring.members.length),
-      Array.from({ length: pastRingsMax }, (_, back) => pastRingsMax + 2 - back),
+      sizes,
+      sizes.toSorted((a, b) => b - a),
     );
-    const back = viewOf('a', at(pastRingsMax + 2), 100, view);
+    const back = viewOf('a', ready(pastRingsMax + 2), 100, view);
     assert.ok(back.pastRings.every(({ ring }) => ring.version !== back.ring.version));
+  });
+
+  it('remembers rather the ring that was long in force than many that were not', () => {
+    let view = viewOf('a', ready(1), 0);
+    for (let count = 2; count <= pastRingsMax + 5; count++)
+      view = viewOf('a', ready(count), 9_000 + 100 * count, view);
+    const oldest = view.pastRings.at(-1);
+    assert.deepEqual([oldest?.ring.members.length, oldest?.heldMs], [1, 9_200]);
+    assert.equal(view.pastRings[0]?.ring.members.length, pastRingsMax + 4);
+  });
+
+  it('counts a share as part of the weight on the ring', () => {
+    const view = viewOf('a', [member('a'), member('b', { weight: 2, share: 0.25 })], 0);
+    assert.deepEqual(view.ring.members, [
+      { name: 'a', weight: 1 },
+      { name: 'b', weight: 0.5 },
+    ]);
+  });
+
+  it('doubts an instance while it is suspect and for a transaction time-out after', () => {
+    const calm = [member('a'), member('b')];
+    const first = viewOf('a', calm, 0);
+    assert.deepEqual([...first.doubts], []);
+    const accused = viewOf('a', [member('a'), member('b', {}, 'suspect')], 1_000, first);
+    assert.deepEqual([...accused.doubts], [['b', Infinity]]);
+    assert.equal(accused.ring, first.ring);
+    assert.equal(accused.unsettledUntilMs, 0);
+    const refuted = viewOf('a', calm, 2_000, accused);
+    const later = viewOf('a', calm, 3_000, refuted);
+    for (const view of [refuted, later]) {
+      assert.deepEqual([...view.doubts], [['b', 2_000 + timeoutMs]]);
+    }
+    assert.deepEqual([...viewOf('a', calm, 2_000 + timeoutMs, later).doubts], []);
+    const again = viewOf('a', [member('a'), member('b', {}, 'suspect')], 3_000, refuted);
+    assert.deepEqual([...again.doubts], [['b', Infinity]]);
+    assert.deepEqual(
+      [...viewOf('a', [member('a'), member('b', {}, 'dead')], 3_000, again).doubts],
+      [],
+    );
   });
 });
 
@@ -186,6 +230,17 @@ describe('Announcements', () => {
     });
     for (const each of [announcement(), full]) {
       assert.deepEqual(readAnnouncement(announcementTags(each)), each);
+    }
+  });
+
+  it('count whole where their share is none', () => {
+    assert.deepEqual(readAnnouncement(announcementTags(announcement({ share: 0.3 }))), {
+      ...announcement(),
+      share: 0.3,
+    });
+    for (const share of ['', '0', '1', '1.5', '-1', 'NaN', 'half']) {
+      const tags = { ...announcementTags(announcement()), share };
+      assert.deepEqual(readAnnouncement(tags), announcement(), JSON.stringify(share));
     }
   });
 

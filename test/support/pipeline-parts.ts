@@ -95,8 +95,10 @@ export function clusterView(
     ),
     departed: new Map(),
     jvmRoutes: jvmRoutesOf(instances),
+    ringSinceMs: 0,
     pastRings: [],
     unsettledUntilMs: 0,
+    doubts: new Map(),
     ...overrides,
   };
 }
