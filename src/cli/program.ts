@@ -5,6 +5,7 @@ import type { ClusterOptions } from './cluster.ts';
 import type { ExplainOptions } from './dcr-explain.ts';
 import { basePortMax } from './cluster-ports.ts';
 import { complain } from './complain.ts';
+import { addKeys } from './keys-command.ts';
 import type { CliOutput } from './output.ts';
 import { packageVersion } from './package.ts';
 import type { StartOptions } from './start.ts';
@@ -65,6 +66,7 @@ function createProgram(out: CliOutput, done: Done): Command {
   addCheck(program, out, done);
   addSchema(program, out);
   addStatus(program, out, done);
+  addKeys(program, out, done);
   addCluster(program, out, done);
   addDcr(program, out, done);
   return program;

@@ -4,7 +4,7 @@ export type { SwimOptions } from './context.ts';
 export type { StreamId, SwimEffect, SwimEvent, SwimInput } from './effect.ts';
 export type { Member } from './member.ts';
 export type { MemberState, StreamMessage, WireFault } from './message.ts';
-export { Keyring, type KeyDescription, type KeyOutcome } from './keyring.ts';
+export { Keyring, keyId, type KeyDescription, type KeyOutcome } from './keyring.ts';
 export { labelHeader } from './packet.ts';
 export { Seal } from './seal.ts';
 export { SerfDelegate } from './serf-delegate.ts';

@@ -171,6 +171,7 @@ function algorithmOf(secret: KeyObject): string {
   return algorithms.get(secret.symmetricKeySize!)!;
 }
 
-function keyId(key: Uint8Array): string {
+/** What an operator knows a key by: the first 8 hexadecimal digits of its SHA-256. */
+export function keyId(key: Uint8Array): string {
   return createHash('sha256').update(key).digest('hex').slice(0, 8);
 }
