@@ -115,8 +115,7 @@ module.exports = {
     },
     {
       name: 'only-peer-puts-its-sides-together',
-      comment:
-        'the other peer-*.ts are parts of the composition root, split off for their size.',
+      comment: 'the other peer-*.ts are parts of the composition root, split off for their size.',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/peer\\.ts$' },
       to: { path: '^src/peer-' },

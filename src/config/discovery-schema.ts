@@ -49,7 +49,7 @@ const etcd = z.strictObject({
     'is no prefix; write one to three names, each after a "/", such as /sailring',
   )
     .default(discoveryDefaults.etcdPrefix)
-    .describe('keys are <prefix>/<cluster>/members/<name>'),
+    .describe('keys begin with it: prefix/cluster/members/name'),
   ttlMs: milliseconds(2_000, 3_600_000)
     .default(discoveryDefaults.etcdTtlMs)
     .describe('an entry vanishes so long after its peer was heard last'),

@@ -10,6 +10,7 @@ export type ToolName =
   | 'chromium'
   | 'curl'
   | 'docker-compose'
+  | 'etcd'
   | 'gcc'
   | 'h2load'
   | 'haproxy'
@@ -18,6 +19,7 @@ export type ToolName =
   | 'nginx-stream'
   | 'nsd'
   | 'openssl'
+  | 'serf'
   | 'sipp'
   | 'sipsak'
   | 'wrk';
@@ -35,6 +37,7 @@ const tools: Readonly<Record<ToolName, Tool>> = {
   chromium: { debian: 'chromium', version: ['--version'] },
   curl: { debian: 'curl', version: ['--version'] },
   'docker-compose': { debian: 'docker-compose', version: ['version', '--short'] },
+  etcd: { debian: 'etcd-server', version: ['--version'] },
   gcc: { debian: 'gcc', version: ['--version'] },
   h2load: { debian: 'nghttp2-client', version: ['--version'] },
   haproxy: { debian: 'haproxy', version: ['-v'] },
@@ -43,6 +46,7 @@ const tools: Readonly<Record<ToolName, Tool>> = {
   'nginx-stream': { debian: 'libnginx-mod-stream', file: nginxStreamModule },
   nsd: { debian: 'nsd', version: ['-v'] },
   openssl: { debian: 'openssl', version: ['version'] },
+  serf: { debian: 'serf', version: ['version'] },
   sipp: { debian: 'sip-tester', version: ['-v'] },
   sipsak: { debian: 'sipsak', version: ['-V'] },
   wrk: { debian: 'wrk', version: ['-v'] },

@@ -1,0 +1,4 @@
+export { createDiscovery } from './create-discovery.ts';
+export type { ConfiguredDiscoveryOptions } from './create-discovery.ts';
+export type { Discovery } from './discovery.ts';
+export type { Rendezvous, RendezvousPeer } from './rendezvous.ts';
