@@ -3,11 +3,14 @@ import { lookup } from 'node:dns/promises';
 import { gossipLimits, gossipProfiles } from '../../config/defaults.ts';
 import {
   canonicalAddress,
+  changeKeys,
   endpointText,
   firstIncarnation,
   parseSeed,
   Swim,
   type Endpoint,
+  type KeyAnswers,
+  type KeyOperation,
   type Keyring,
   type Member,
   type Seed,
@@ -19,6 +22,7 @@ import {
 import type { Counters } from '../../pipeline/counters.ts';
 import { advertisedEndpoint } from './advertise.ts';
 import { Border } from './border.ts';
+import { SerfBridge } from './serf-bridge.ts';
 import { bindGossipSockets, type GossipSockets } from './sockets.ts';
 import { GossipStreams } from './streams.ts';
 
@@ -54,10 +58,8 @@ export interface GossipAgentOptions {
   readonly onChange: (members: readonly Member[]) => void;
   /** What a full sync brought beside the members, before those are merged. */
   readonly onUserState?: (bytes: Uint8Array, from: string | undefined) => void;
-  /** A user message from a packet; the same one comes several times. */
-  readonly onUserMessage?: (bytes: Uint8Array, from: Endpoint) => void;
-  /** Makes the user message that goes before the news that this peer left. */
-  readonly leaveIntent?: () => Uint8Array;
+  /** What another peer told all by `broadcast`; comes once. */
+  readonly onUserMessage?: (bytes: Uint8Array) => void;
   readonly log: {
     readonly debug: LogLine;
     readonly info: LogLine;
@@ -78,8 +80,9 @@ export class GossipAgent {
   readonly #inputs: SwimInput[] = [];
   readonly #lookups = new Set<string>();
   #tags: Tags;
-  #userState: Uint8Array | undefined;
+  #userState: Uint8Array = new Uint8Array(0);
   #swim: Swim | undefined;
+  #serf: SerfBridge | undefined;
   #sockets: GossipSockets | undefined;
   #wake: NodeJS.Timeout | undefined;
   #isHandling = false;
@@ -128,6 +131,7 @@ export class GossipAgent {
     try {
       endpoint = await advertisedEndpoint({ ...listen, port: sockets.port }, advertise);
       this.#swim = this.#createSwim(endpoint);
+      this.#serf = this.#createSerf(endpoint);
     } catch (error) {
       await this.#stopSockets();
       throw error;
@@ -148,8 +152,7 @@ export class GossipAgent {
       log.warn({ seeds: seeds.length }, 'only the first gossip seeds are used');
     }
     log.info({ endpoint: endpointText(endpoint), port: sockets.port }, 'gossip listens');
-    const userState = this.#userState;
-    if (userState !== undefined) this.#input({ kind: 'setUserState', bytes: userState });
+    this.#serf.setOwnState(this.#userState);
     this.#input({ kind: 'start' });
   }
 
@@ -179,20 +182,27 @@ export class GossipAgent {
     this.#input({ kind: 'sync', name });
   }
 
-  /** What every full sync brings to the other side. Throws RangeError above 4 MiB. */
+  /** What every full sync brings to the other side. Throws RangeError above 2 MiB. */
   setUserState(bytes: Uint8Array): void {
     this.#userState = bytes;
-    this.#input({ kind: 'setUserState', bytes });
+    this.#serf?.setOwnState(bytes);
   }
 
-  /** Tells all members a user message; one of the same name that is still being told is replaced. */
+  /**
+   * Tells all peers something; what is still being told under the same name is replaced. All pass it on.
+   * Throws RangeError above 1,000 bytes.
+   */
   broadcast(name: string, bytes: Uint8Array): void {
-    this.#input({ kind: 'broadcast', name, bytes });
+    this.#serf?.tellPeers(name, bytes);
   }
 
-  /** Sends one member a user message, by a packet that may be lost. */
-  sendUser(to: Endpoint, bytes: Uint8Array): void {
-    this.#input({ kind: 'sendUser', to, bytes });
+  /**
+   * Has this done to the gossip keys of all members, serf agents included, and of this peer first.
+   * Settles with the answers once all have answered, or after the time for it.
+   */
+  async rotateKeys(operation: KeyOperation): Promise<KeyAnswers> {
+    if (this.#serf === undefined || this.#isStopped) return { answers: new Map(), of: 0 };
+    return this.#serf.askKeys(operation);
   }
 
   /** Tells the others that this peer goes; settles when that is spread, after 1 s at the latest. */
@@ -200,8 +210,7 @@ export class GossipAgent {
     if (this.#swim === undefined || this.#isStopped) return;
     if (this.#leaving === undefined) {
       this.#leaving = Promise.withResolvers();
-      const intent = this.#options.leaveIntent?.();
-      this.#input({ kind: 'leave', ...(intent === undefined ? {} : { intent }) });
+      this.#serf?.leave();
     }
     await this.#leaving.promise;
   }
@@ -212,6 +221,7 @@ export class GossipAgent {
     this.#isStopped = true;
     clearTimeout(this.#wake);
     this.#leaving?.resolve();
+    this.#serf?.stop();
     await this.#stopSockets();
   }
 
@@ -248,6 +258,23 @@ export class GossipAgent {
       },
       performance.now(),
     );
+  }
+
+  #createSerf(endpoint: Endpoint): SerfBridge {
+    const { name, profile, counters, onUserState, onUserMessage } = this.#options;
+    return new SerfBridge({
+      name,
+      endpoint,
+      gossipIntervalMs: gossipProfiles[profile].gossipIntervalMs,
+      counters,
+      members: () => this.members(),
+      onInput: (input) => {
+        this.#input(input);
+      },
+      onOwnState: (bytes, from) => onUserState?.(bytes, from),
+      onPeerMessage: (bytes) => onUserMessage?.(bytes),
+      onKeys: (operation) => changeKeys(this.#border.keyring, operation),
+    });
   }
 
   #allTags(): Tags {
@@ -301,10 +328,10 @@ export class GossipAgent {
         this.#event(effect.event);
         return;
       case 'userState':
-        this.#options.onUserState?.(effect.bytes, effect.from);
+        this.#serf?.state(effect.bytes, effect.from);
         return;
       case 'userMessage':
-        this.#options.onUserMessage?.(effect.bytes, effect.from);
+        this.#serf?.message(effect.bytes);
         return;
       case 'count':
         this.#options.counters.count(effect.name, effect.reason);
