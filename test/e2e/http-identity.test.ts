@@ -79,7 +79,7 @@ async function byUndici(t: TestContext, all: Doors): Promise<void> {
         const seen = await all.ask(door, typeof asked === 'function' ? asked() : asked);
         assert.ok(has?.(seen) ?? seen.status === 200, `${seen.status} ${seen.body.toString()}`);
         return all.comparable(door, seen);
-      }),
+      }, `the answer ${what}`),
     );
   for (const [what, asked] of requests)
     await t.test(`the application gets ${what}`, () =>
@@ -87,7 +87,7 @@ async function byUndici(t: TestContext, all: Doors): Promise<void> {
         const { status, body } = await all.ask(door, asked);
         assert.equal(status, 200);
         return all.comparableView(door, body.toString());
-      }),
+      }, `the request ${what}`),
     );
 }
 
@@ -167,13 +167,15 @@ async function byCurl(t: TestContext, all: Doors): Promise<void> {
     (args) => !isHttp2 || (!args.includes('--http1.0') && !args.includes('-H')),
   );
   for (const [path, ...args] of asked)
-    await all.same((door) =>
-      curlAt(
-        all,
-        door,
-        path,
-        args.map((arg) => (arg === 'UPLOAD' ? upload : arg)),
-      ),
+    await all.same(
+      (door) =>
+        curlAt(
+          all,
+          door,
+          path,
+          args.map((arg) => (arg === 'UPLOAD' ? upload : arg)),
+        ),
+      `curl ${[path, ...args].join(' ')}`,
     );
 }
 

@@ -38,6 +38,8 @@ export interface Site {
   readonly cookie: string;
   /** PEM file of the authority that clients believe; without openssl there is no TLS. */
   readonly authority: string | undefined;
+  /** What was seen of it without peers, by a name and the version of HTTP that it is compared in. */
+  readonly straight: Map<string, Promise<unknown>>;
 }
 
 export async function startSite(t: TestContext): Promise<Site> {
@@ -55,6 +57,7 @@ export async function startSite(t: TestContext): Promise<Site> {
   return {
     ...{ application: `${host}:${one.port}`, owner, other, cookie },
     authority: tls?.certificate,
+    straight: new Map(),
   };
 }
 
