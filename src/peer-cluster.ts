@@ -1,8 +1,9 @@
 import type { Logger } from 'pino';
+import type { KeySource } from './admin/index.ts';
 import { parseHostPort } from './config/address.ts';
 import { peerLimits } from './config/defaults.ts';
 import type { Config } from './config/index.ts';
-import type { Member } from './gossip/index.ts';
+import { keyId, type KeyAnswers, type KeyOperation, type Member } from './gossip/index.ts';
 import { Alarm } from './io/alarm.ts';
 import { GossipAgent } from './io/gossip/agent.ts';
 import type { LinkPeer, Links } from './io/link/index.ts';
@@ -76,6 +77,19 @@ export class ClusterSide {
 
   members(): readonly Member[] {
     return this.#gossip?.members() ?? [];
+  }
+
+  /** The keys of gossip, for an operator. */
+  get keys(): KeySource {
+    const ask = (operation: KeyOperation): Promise<KeyAnswers> =>
+      this.#gossip?.rotateKeys(operation) ?? Promise.resolve({ answers: new Map(), of: 0 });
+    return {
+      list: () => this.#gossip?.keys?.list(),
+      secretOf: (id) => this.#gossip?.keys?.secretOf(id),
+      idOf: keyId,
+      ask: () => ask({ kind: 'list' }),
+      change: (kind, key) => ask({ kind, key }),
+    };
   }
 
   /** Binds the port of gossip and begins to join. */

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { AdminServer, type PeerStatus } from './admin/index.ts';
+import { AdminServer, keyPages, type PeerStatus } from './admin/index.ts';
 import { formatHostPort } from './config/address.ts';
 import { peerLimits } from './config/defaults.ts';
 import { applicationAddresses, type Config, type SipListenerConfig } from './config/index.ts';
@@ -261,6 +261,7 @@ class Peer implements RunningPeer {
 
   #createAdmin(): AdminServer {
     const { admin } = this.#config;
+    const audit = (message: string): void => this.#log.info(message);
     const source = {
       status: () => this.#peerStatus(),
       counters: this.#counters,
@@ -270,9 +271,9 @@ class Peer implements RunningPeer {
       undrain: () => {
         this.#life.undrain();
       },
-      routes: [],
+      routes: keyPages(this.#cluster.keys, audit),
     };
-    return new AdminServer(admin, source, (message) => this.#log.info(message));
+    return new AdminServer(admin, source, audit);
   }
 
   #peerStatus(): PeerStatus {

@@ -21,6 +21,8 @@ export interface SwimOptions {
   readonly tags: Tags;
   /** Bytes that a packet is longer once it is encrypted; 0 by default. */
   readonly packetOverheadBytes?: number;
+  /** False: nobody is a member at this address; by default all may be. */
+  readonly isAllowed?: (address: string) => boolean;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }

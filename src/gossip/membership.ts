@@ -26,6 +26,11 @@ export class Membership {
       outbox.count('gossip_drops', 'bad-alive');
       return;
     }
+    // Nothing of it would be heard: it would come and go for ever.
+    if (options.isAllowed?.(news.address) === false) {
+      outbox.count('gossip_drops', 'not-allowed');
+      return;
+    }
     if (news.node === options.name) {
       this.#aliveSelf(news);
       return;

@@ -254,6 +254,7 @@ export class GossipAgent {
         profile: gossipProfiles[profile],
         tags: this.#allTags(),
         packetOverheadBytes: this.#border.packetOverheadBytes,
+        isAllowed: (address) => this.#border.isAllowed(address),
         random: Math.random,
       },
       performance.now(),

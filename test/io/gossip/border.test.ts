@@ -211,6 +211,28 @@ describe('encrypted agents', { timeout: 60_000 }, () => {
     assert.equal(one.agent.members().length, 1);
     assert.equal(two.agent.members().length, 1);
   });
+
+  it('believe in no member at an address that is not allowed', async () => {
+    const one = new Watched('one', { allow: ['127.0.0.0/8'] });
+    await one.agent.start();
+    const alive = (node: string, address: string): Uint8Array =>
+      encodeMessage({
+        kind: 'alive',
+        incarnation: 1,
+        node,
+        address,
+        port: 9,
+        meta: new Uint8Array(0),
+        versions: Uint8Array.of(1, 5, 2, 2, 5, 4),
+      });
+    const news = [alive('far', '192.0.2.1'), alive('near', '127.0.0.9')];
+    const teller = createSocket('udp4');
+    teller.send(encodePacket(labelHeader('test'), news, false), one.agent.port, '127.0.0.1');
+    await one.until(() => one.member('near') !== undefined);
+    teller.close();
+    assert.equal(one.member('far'), undefined);
+    assert.equal(one.counters.get('gossip_drops', 'not-allowed'), 1);
+  });
 });
 
 describe('streams that never end', { timeout: 60_000 }, () => {
