@@ -2,9 +2,10 @@ import type { Logger } from 'pino';
 import type { KeySource } from './admin/index.ts';
 import { parseHostPort } from './config/address.ts';
 import { peerLimits } from './config/defaults.ts';
-import type { Config } from './config/index.ts';
+import { findsOthers, type Config } from './config/index.ts';
 import { keyId, type KeyAnswers, type KeyOperation, type Member } from './gossip/index.ts';
 import { Alarm } from './io/alarm.ts';
+import { createDiscovery, type Discovery } from './io/discovery/index.ts';
 import { GossipAgent } from './io/gossip/agent.ts';
 import type { LinkPeer, Links } from './io/link/index.ts';
 import type { Counters } from './pipeline/counters.ts';
@@ -19,6 +20,26 @@ import {
 import { ViewKeeper } from './pipeline/view-keeper.ts';
 import { joinsRunningCluster, Quorum, RampUp } from './ring/index.ts';
 
+/** A living member and what it says of itself. */
+export interface LivingMember {
+  readonly name: string;
+  readonly announced: Announcement;
+}
+
+/** What all peers share, as far as gossip has to do with it. */
+export interface SharedState {
+  /** What full syncs bring to others. */
+  bytes(): Uint8Array;
+  /** Whether no living member announces a state that this peer has not taken in. */
+  isCaughtUp(): boolean;
+  /** What operators say of this instance's share; undefined: what the configuration does. */
+  weight(): number | undefined;
+  /** A full sync brought the state of another peer. */
+  received(bytes: Uint8Array): void;
+  /** @param living this peer among them */
+  membersChanged(living: readonly LivingMember[]): void;
+}
+
 /** What the cluster side needs of the rest of the peer. */
 export interface ClusterSideParts {
   readonly config: Config;
@@ -27,6 +48,7 @@ export interface ClusterSideParts {
   /** Start of this process in seconds; a restart under the same name has a higher one. */
   readonly epoch: number;
   readonly links: () => Links;
+  readonly shared: SharedState;
   /** Where this peer and its application are reached; asked once all sockets are bound. */
   readonly places: () => Omit<Announcement, 'epoch' | 'status' | 'weight' | 'share'>;
 }
@@ -42,6 +64,7 @@ export class ClusterSide {
   readonly #quorum = new Quorum();
   #isMinority = false;
   #gossip: GossipAgent | undefined;
+  #discovery: Discovery | undefined;
   /** Looks whether what this peer waits for while it joins has come. */
   #joining: (() => void) | undefined;
   /** Living peers that tell where their links are. */
@@ -92,26 +115,53 @@ export class ClusterSide {
     };
   }
 
-  /** Binds the port of gossip and begins to join. */
+  /** Binds the port of gossip and begins to join, by seeds and by those that are found. */
   async start(): Promise<void> {
     this.#gossip = this.#createGossip();
+    this.#gossip.setUserState(this.#parts.shared.bytes());
     await this.#gossip.start();
+    this.#discovery = this.#createDiscovery(this.#gossip);
+    this.#discovery.start();
   }
 
   /**
-   * Waits for another member where there are seeds, so that nothing is served by a ring of one that
-   * is about to change; for ever where the peer must not serve alone. Then for the links to all of
-   * them: without one, a call of theirs that comes here would go to a successor.
+   * Waits for another member where there are seeds or ways to find some, so that nothing is served by
+   * a ring of one that is about to change; for ever where the peer must not serve alone. Then for the
+   * links to all of them: without one, a call of theirs that comes here would go to a successor.
    */
   async joined(): Promise<void> {
-    const { seeds, allowAlone } = this.#parts.config.gossip;
-    if (allowAlone && seeds.length === 0) return;
+    const { seeds, discovery, allowAlone } = this.#parts.config.gossip;
+    if (allowAlone && seeds.length === 0 && !findsOthers(discovery)) return;
     const isMet = (): boolean => this.#peers.length > 0;
     const isLinked = (): boolean =>
       isMet() && this.#peers.every(({ name }) => this.#parts.links().isUp(name));
+    const isReady = (): boolean => isLinked() && this.#parts.shared.isCaughtUp();
     this.#membersChanged(this.members());
     if (!allowAlone) await this.#until(isMet);
-    await Promise.race([this.#until(isLinked), passed(peerLimits.joinWaitMs)]);
+    await Promise.race([this.#until(isReady), passed(peerLimits.joinWaitMs)]);
+    if (this.#parts.shared.isCaughtUp()) return;
+    this.#parts.counters.count('cluster_state', 'not-caught-up');
+    this.#parts.log.warn(
+      {},
+      'other members have a newer state of the cluster, which did not come yet',
+    );
+  }
+
+  /** Tells the others that what they share has changed here. */
+  shareState(): void {
+    if (this.#gossip === undefined) return;
+    this.#gossip.setUserState(this.#parts.shared.bytes());
+    this.announce(this.#status);
+  }
+
+  /** Exchanges all with a member at once. */
+  syncWith(name: string): void {
+    this.#gossip?.syncWith(name);
+  }
+
+  /** Peers may decide differently for a while: the rules, or how they are used, have changed. */
+  unsettle(): void {
+    this.#keeper.unsettle(now());
   }
 
   /** Tells all others what becomes of this instance. */
@@ -147,7 +197,7 @@ export class ClusterSide {
 
   /** Tells the others that this peer goes; settles when that is spread. */
   async leave(): Promise<void> {
-    await this.#gossip?.leave();
+    await Promise.all([this.#discovery?.stop(), this.#gossip?.leave()]);
   }
 
   async stop(): Promise<void> {
@@ -173,7 +223,7 @@ export class ClusterSide {
     return new GossipAgent({
       name,
       epoch,
-      label: cluster.name,
+      label: gossip.label ? cluster.name : '',
       listen: gossip.listen,
       ...(advertise === undefined
         ? {}
@@ -185,36 +235,48 @@ export class ClusterSide {
       tags: this.#tags(),
       counters,
       onChange: (members) => this.#membersChanged(members),
+      onUserState: (bytes) => this.#parts.shared.received(bytes),
+      log,
+    });
+  }
+
+  /** Where gossip is reached is known once its port is bound. */
+  #createDiscovery(gossip: GossipAgent): Discovery {
+    const { config, epoch, counters, log } = this.#parts;
+    const [{ address, port }] = gossip.members() as [Member];
+    return createDiscovery({
+      config: config.gossip.discovery,
+      cluster: config.cluster.name,
+      self: { name: config.name, epoch, endpoint: { address, port } },
+      onSeeds: (seeds) => gossip.setSeeds(seeds),
+      counters,
       log,
     });
   }
 
   #tags(): Record<string, string> {
-    const { config, epoch, places } = this.#parts;
+    const { config, epoch, places, shared } = this.#parts;
     const share = this.#rampUp.share(now());
     return announcementTags({
       ...places(),
       epoch,
       status: this.#status,
-      weight: config.weight,
+      weight: shared.weight() ?? config.weight,
       ...(share === 1 ? {} : { share }),
     });
   }
 
   #membersChanged(members: readonly Member[]): void {
-    const { config, links } = this.#parts;
+    const { config, links, shared } = this.#parts;
     this.#keeper.membersChanged(members, now());
     this.#ringAlarm.set(this.#keeper.dueMs);
     this.#countMembers(members);
-    const peers: LinkPeer[] = [];
-    for (const member of members) {
-      if (member.name === config.name || !isLiving(member)) continue;
-      const announced = readAnnouncement(member.tags);
-      if (announced === undefined) continue;
-      peers.push({ name: member.name, epoch: announced.epoch, address: announced.link });
-    }
-    this.#peers = peers;
-    links().setPeers(peers);
+    const living = livingOf(members);
+    this.#peers = living
+      .filter(({ name }) => name !== config.name)
+      .map(({ name, announced: { epoch, link } }) => ({ name, epoch, address: link }));
+    links().setPeers(this.#peers);
+    shared.membersChanged(living);
     this.#joining?.();
   }
 
@@ -230,6 +292,14 @@ export class ClusterSide {
     if (isMinority) log.warn(seen, 'less than half of the cluster is in sight');
     else log.info(seen, 'at least half of the cluster is in sight again');
   }
+}
+
+/** Those that are peers; observers of another kind announce nothing. */
+function livingOf(members: readonly Member[]): LivingMember[] {
+  return members.filter(isLiving).flatMap(({ name, tags }) => {
+    const announced = readAnnouncement(tags);
+    return announced === undefined ? [] : [{ name, announced }];
+  });
 }
 
 /** Milliseconds that never run backwards. */

@@ -1,5 +1,6 @@
 export type * from './config.ts';
 export { applicationAddresses, applicationSources } from './application-addresses.ts';
+export { findsOthers } from './discovery-relations.ts';
 export type { Problem } from './problem.ts';
 export { formatProblem } from './problem.ts';
 export type { ConfigResult } from './parse.ts';
