@@ -40,6 +40,8 @@ export function clusterPeerYaml(
     rules: { file: rulesFile },
     application: { kind: 'embedded', module: 'demo' },
     admin: { listen: listen(peer.admin) },
+    // On one machine nothing is lost on its way, and nobody likes to wait.
+    drainQuietMs: 1_000,
     log: { level: 'warn' },
   });
 }

@@ -39,7 +39,7 @@ export function clusterText(cluster: ClusterAddresses, mode: string, rulesFile: 
     '',
     ...commands(cluster, rulesFile).map((command) => `  ${command}`),
     '',
-    'Ctrl-C stops everything.',
+    `Ctrl-C stops everything. kill -USR2 ${process.pid} restarts all peers, one after another.`,
     '',
   ].join('\n');
 }

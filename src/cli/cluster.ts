@@ -8,6 +8,7 @@ import type { SprayerMode } from '../io/sprayer/sprayer.ts';
 import { Sprayer } from '../io/sprayer/sprayer.ts';
 import { Counters } from '../pipeline/counters.ts';
 import { clusterAddress, clusterPeerYaml } from './cluster-config.ts';
+import { ClusterMember } from './cluster-member.ts';
 import { waitForMembers } from './cluster-members.ts';
 import type { ClusterPorts } from './cluster-ports.ts';
 import { clusterPorts, wantedPorts } from './cluster-ports.ts';
@@ -18,7 +19,6 @@ import { dcrCheck } from './dcr-check.ts';
 import { findOccupied } from './free-ports.ts';
 import type { CliOutput } from './output.ts';
 import { packageFile } from './package.ts';
-import { PeerProcess } from './peer-process.ts';
 import { stopSignal } from './stop-signals.ts';
 
 export interface ClusterOptions {
@@ -62,8 +62,16 @@ export async function cluster(options: ClusterOptions, out: CliOutput): Promise<
         ? `${JSON.stringify(addresses)}\n`
         : clusterText(addresses, options.sprayer, rulesFile),
     );
-    const allEnded = running.watch((message) => {
+    const tell = (message: string): void => {
       complain(out, message);
+    };
+    const allEnded = running.watch(tell);
+    process.on('SIGUSR2', () => {
+      void running.restart(restartText(options, out)).catch((error: unknown) => {
+        tell(
+          `the rolling restart ended: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      });
     });
     const end = await Promise.race([signal, allEnded]);
     if (end === 'all ended') complain(out, 'no peer is left');
@@ -80,7 +88,8 @@ class RunningCluster {
   readonly #ports: ClusterPorts;
   readonly #sprayer: Sprayer;
   readonly #directory: string;
-  readonly #peers: readonly PeerProcess[];
+  readonly #peers: readonly ClusterMember[];
+  #isRestarting = false;
   #isStopping = false;
 
   constructor(ports: ClusterPorts, mode: SprayerMode, rulesFile: string) {
@@ -90,7 +99,7 @@ class RunningCluster {
     this.#peers = ports.peers.map((peer) => {
       const file = join(this.#directory, `${peer.name}.yaml`);
       writeFileSync(file, clusterPeerYaml(peer, ports, secret, rulesFile), { mode: 0o600 });
-      return new PeerProcess(peer.name, file);
+      return new ClusterMember(peer.name, file);
     });
     this.#sprayer = new Sprayer({
       mode,
@@ -104,15 +113,7 @@ class RunningCluster {
   /** Resolves when all peers see each other and the sprayer listens. */
   async start(): Promise<ClusterAddresses> {
     await Promise.all(this.#peers.map((peer) => peer.ready));
-    const admin = this.#ports.peers.map((peer) => url(peer.admin));
-    const timeout = AbortSignal.timeout(cliLimits.clusterReadyTimeoutMs);
-    try {
-      await waitForMembers(admin, this.#peers.length, timeout);
-    } catch (error) {
-      throw new Error('the peers did not find each other; their log lines above say why', {
-        cause: error,
-      });
-    }
+    await this.#whole();
     const { sip, http } = await this.#sprayer.start();
     return {
       sip,
@@ -129,6 +130,20 @@ class RunningCluster {
     };
   }
 
+  /** Waits until every running peer sees all others on the ring. */
+  async #whole(): Promise<void> {
+    const running = this.#ports.peers.filter((_, at) => this.#peers[at]?.isRunning === true);
+    const admin = running.map((peer) => url(peer.admin));
+    const timeout = AbortSignal.timeout(cliLimits.clusterReadyTimeoutMs);
+    try {
+      await waitForMembers(admin, running.length, timeout);
+    } catch (error) {
+      throw new Error('the peers did not find each other; their log lines above say why', {
+        cause: error,
+      });
+    }
+  }
+
   /** Tells when a peer ends though nobody stopped it. Resolves when none is left. */
   async watch(tell: (message: string) => void): Promise<'all ended'> {
     await Promise.all(
@@ -138,6 +153,25 @@ class RunningCluster {
       }),
     );
     return 'all ended';
+  }
+
+  /**
+   * Restarts one peer after another, each when the one before is on everybody's ring again. While that
+   * goes on, further calls do nothing. Rejects when a peer does not come back.
+   */
+  async restart(tell: (name: string, pid: number) => void): Promise<void> {
+    if (this.#isRestarting) return;
+    this.#isRestarting = true;
+    try {
+      for (const peer of this.#peers.filter(({ isRunning }) => isRunning)) {
+        if (this.#isStopping) return;
+        await peer.restart();
+        await this.#whole();
+        tell(peer.name, peer.pid);
+      }
+    } finally {
+      this.#isRestarting = false;
+    }
   }
 
   async stop(): Promise<void> {
@@ -157,6 +191,14 @@ class RunningCluster {
   #removeDirectory(): void {
     rmSync(this.#directory, { recursive: true, force: true });
   }
+}
+
+/** Writes a line for each peer that was restarted. */
+function restartText(options: ClusterOptions, out: CliOutput): (name: string, pid: number) => void {
+  return (name, pid) => {
+    const text = `${name} was restarted (pid ${pid})`;
+    out.out(`${options.json === true ? JSON.stringify({ restarted: name, pid }) : text}\n`);
+  };
 }
 
 function at(port: number): string {

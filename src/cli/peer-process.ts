@@ -45,6 +45,11 @@ export class PeerProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  /** Tells the peer to drain and to stop then; `ended` tells when it has. */
+  drain(): void {
+    this.#child.kill('SIGTERM');
+  }
+
   /** Lets the peer stop and ends it when that takes too long. */
   async stop(): Promise<void> {
     const killer = setTimeout(() => {

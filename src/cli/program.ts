@@ -121,7 +121,7 @@ function addCluster(program: Command, out: CliOutput, done: Done): void {
     .command('cluster')
     .summary('run a whole cluster on this machine, to try it')
     .description(
-      'Runs peers with the demo application as processes of their own on 127.0.0.1, and a layer-4 sprayer in front. Ctrl-C stops everything.',
+      'Runs peers with the demo application as processes of their own on 127.0.0.1, and a layer-4 sprayer in front. Ctrl-C stops everything, SIGUSR2 restarts all peers, one after another.',
     )
     .option(
       '--peers <n>',
@@ -152,6 +152,7 @@ function addCluster(program: Command, out: CliOutput, done: Done): void {
         '  sailring cluster',
         '  sailring cluster --peers 5 --base-port 21000 --sprayer flow',
         '  sailring cluster --dcr my-rules.xml --json',
+        '  kill -USR2 <pid of sailring cluster>',
       ].join('\n'),
     )
     .action(async (options: ClusterOptions) => {
