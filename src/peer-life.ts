@@ -66,11 +66,12 @@ export class Life {
   /** When a disabled instance lets go of its sessions. */
   #disabledAtMs = Infinity;
   #servedBefore = 0;
-  #busyAtMs = -Infinity;
+  #busyAtMs: number;
   #drain: Drain | undefined;
 
   constructor(parts: LifeParts) {
     this.#parts = parts;
+    this.#busyAtMs = parts.now() - parts.config.drainQuietMs;
     this.#poll = setInterval(() => {
       this.#look(parts.now());
     }, lifeLimits.pollIntervalMs);

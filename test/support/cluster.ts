@@ -19,6 +19,14 @@ export async function startCluster(
   t: TestContext,
   args: readonly string[] = [],
 ): Promise<ClusterAddresses> {
+  return (await startClusterProcess(t, args)).addresses;
+}
+
+/** The same, with the process that keeps it and what that writes after its first line. */
+export async function startClusterProcess(
+  t: TestContext,
+  args: readonly string[] = [],
+): Promise<{ addresses: ClusterAddresses; pid: number; lines: () => string[] }> {
   for (let attempt = 0; attempt < 5; attempt++) {
     const slot = (process.pid + attempt * 31 + slots++) % 80;
     const base = 11_000 + slot * portsPerCluster;
@@ -30,7 +38,11 @@ export async function startCluster(
     const complaints = collect(child.stderr);
     t.after(() => stop(child));
     const line = await firstLine(child);
-    if (line !== undefined) return JSON.parse(line) as ClusterAddresses;
+    if (line !== undefined) {
+      const written = collect(child.stdout);
+      const addresses = JSON.parse(line) as ClusterAddresses;
+      return { addresses, pid: child.pid ?? 0, lines: () => written().split('\n').slice(0, -1) };
+    }
     if (!complaints().includes('in use'))
       throw new Error(`the cluster did not start: ${complaints()}`);
   }
