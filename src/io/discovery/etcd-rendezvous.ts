@@ -22,7 +22,11 @@ export interface EtcdRendezvousOptions {
   readonly requestMs?: number;
 }
 
-const listed = z.object({ kvs: z.array(z.object({ value: z.string().default('') })).default([]) });
+const listed = z.object({
+  kvs: z.array(z.object({ value: z.string().default('') })).default([]),
+  /** Of all keys, also those above the limit. */
+  count: z.coerce.number().default(0),
+});
 
 /** Peers that find each other by entries in etcd, each under a lease of its peer. */
 export class EtcdRendezvous implements Rendezvous {
@@ -87,6 +91,8 @@ export class EtcdRendezvous implements Rendezvous {
     const seeds = found.value.kvs.flatMap(({ value }) => parseEntry(fromBase64(value)) ?? []);
     const malformed = found.value.kvs.length - seeds.length;
     if (malformed > 0) counters.count('discovery_drops', 'malformed', malformed);
+    const above = found.value.count - found.value.kvs.length;
+    if (above > 0) counters.count('discovery_drops', 'full', above);
     return { ok: true, value: seeds };
   }
 }

@@ -38,7 +38,10 @@ export async function* pollSeeds(
     inVain = found.ok && !isAlone ? 0 : inVain + 1;
     if (found.ok) {
       health.answered();
-      yield found.value.slice(0, discoveryLimits.seedsMax);
+      const seeds = found.value.slice(0, discoveryLimits.seedsMax);
+      const above = found.value.length - seeds.length;
+      if (above > 0) counters.count('discovery_drops', 'full', above);
+      yield seeds;
     } else {
       health.failed(found.fault);
     }

@@ -138,6 +138,20 @@ describe('discovery by DNS', { timeout: 30_000 }, () => {
     assert.equal(seen.counters.counter('discovery_dns_polls', 'done').value, 1);
   });
 
+  it('counts addresses above the limit', async (t) => {
+    const server = await DnsServer.start(t);
+    const addresses = Array.from({ length: 258 }, (_, at) => seedAt(at).host);
+    server.addresses(peers, 'A', addresses);
+    const kind: RendezvousKind = {
+      create: (surroundings) =>
+        rendezvous(server, { name: peers, type: 'address', port: 1 }, surroundings),
+      list: () => Promise.resolve(),
+    };
+    const seen = new Visit(t, kind, ourself);
+    assert.equal((await seen.next())?.length, 256);
+    assert.equal(seen.counters.counter('discovery_drops', 'full').value, 2);
+  });
+
   it('counts targets above the limit', async (t) => {
     const server = await DnsServer.start(t);
     const targets = Array.from({ length: 260 }, (_, at) => ({ target: 'x.test', port: at + 1 }));

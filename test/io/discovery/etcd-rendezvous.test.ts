@@ -134,6 +134,19 @@ describe('discovery by etcd', { timeout: 30_000 }, () => {
     assert.equal(visit.counters.counter('discovery_drops', 'malformed').value, rubbish.length);
   });
 
+  it('takes the newest entries where there are too many, and counts the others', async (t) => {
+    if (!requireTool('etcd', t)) return;
+    const etcd = await Etcd.start(t);
+    const kind = kindOf(etcd);
+    await kind.list(Array.from({ length: 258 }, (_, at) => seedAt(at + 2)));
+    await etcd.put(`${prefix}listed-0`, '{"endpoint":"10.9.9.9:1","epoch":2}');
+    const visit = new Visit(t, kind, ourself, false);
+    const found = await visit.next();
+    assert.ok(found?.includes('10.9.9.9:1') === true);
+    for (const oldest of [3, 4]) assert.ok(!found.includes(endpointText(peerAt(oldest).endpoint)));
+    assert.equal(visit.counters.counter('discovery_drops', 'full').value, 2);
+  });
+
   it('uses the next endpoint when one is away or never answers', async (t) => {
     if (!requireTool('etcd', t)) return;
     const [away, held, etcd] = [await Etcd.create(t), await Etcd.start(t), await Etcd.start(t)];
