@@ -104,6 +104,14 @@ describe('sources that gossip listens to', () => {
     assert.deepEqual(accepted('{}').allow, []);
   });
 
+  it(`are ${gossipLimits.allowedSourcesMax} at most`, () => {
+    const { allowedSourcesMax } = gossipLimits;
+    const networks = Array.from({ length: allowedSourcesMax + 1 }, () => '10.0.0.1');
+    const { allow } = accepted(`{ allow: [${networks.slice(1).join()}] }`);
+    assert.equal(allow.length, allowedSourcesMax);
+    assert.equal(refused(`{ allow: [${networks.join()}] }`).length, 1);
+  });
+
   it('are refused where they are none', () => {
     const problems = refused('{ allow: ["10.0.0.0/8", everybody] }');
     assert.deepEqual(problems, [
