@@ -28,6 +28,8 @@ export interface SipSideParts {
   readonly counters: Counters;
   readonly stamper: Stamper;
   readonly keys: () => KeyDeriver;
+  /** What operators say, or else the configuration. */
+  readonly algorithm: () => Config['sip']['algorithm'];
   readonly view: () => ClusterView;
   /** No other peer is known yet. */
   readonly isJoining: () => boolean;
@@ -93,7 +95,7 @@ export class SipSide {
   /** Binds the listeners. The application's socket is started with the application. */
   async start(): Promise<void> {
     await this.listeners.start();
-    const { config, counters, stamper, keys, view } = this.#parts;
+    const { config, counters, stamper, keys, view, algorithm } = this.#parts;
     const { name, sip, stamps } = config;
     const names = this.listeners.bound.map((bound) => bound.names);
     this.#pipeline = new Pipeline({
@@ -104,7 +106,7 @@ export class SipSide {
       stamper,
       counters,
       onInvalidStamp: stamps.onInvalid,
-      algorithm: sip.algorithm,
+      algorithm,
       viaNamesSprayer: sip.useIpLoadBalancerAddressInViaHeaders,
       keys,
       view,

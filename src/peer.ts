@@ -10,11 +10,12 @@ import { systemTime } from './io/application/system-time.ts';
 import { UpstreamApplication } from './io/application/upstream.ts';
 import { GrpcLinks } from './io/link/index.ts';
 import { BufferCollector } from './io/memory/buffer-collector.ts';
-import { ClusterSide } from './peer-cluster.ts';
+import { ClusterSide, type LivingMember, type SharedState } from './peer-cluster.ts';
 import { HttpSide } from './peer-http.ts';
 import { Life } from './peer-life.ts';
 import { RulesSide } from './peer-rules.ts';
 import { SipSide } from './peer-sip.ts';
+import { StateSide } from './peer-state.ts';
 import { Counters } from './pipeline/counters.ts';
 import { Dialogs } from './pipeline/dialogs.ts';
 import { Stamper } from './pipeline/stamp.ts';
@@ -66,6 +67,7 @@ class Peer implements RunningPeer {
   #stopCarriers: (() => Promise<void>) | undefined;
   /** Start of this process in seconds; a restart under the same name has a higher one. */
   readonly #epoch = Math.floor(Date.now() / 1000);
+  readonly #state: StateSide;
   readonly #rules: RulesSide;
   readonly #cluster: ClusterSide;
   readonly #links: GrpcLinks;
@@ -82,7 +84,13 @@ class Peer implements RunningPeer {
     this.#config = config;
     this.#log = log;
     this.#stamper = new Stamper(config.stamps.keys);
-    this.#rules = new RulesSide({ config, log, counters: this.#counters });
+    this.#state = this.#createStateSide();
+    this.#rules = new RulesSide({
+      config,
+      log,
+      counters: this.#counters,
+      onReplaced: () => this.#cluster.unsettle(),
+    });
     this.#cluster = this.#createClusterSide();
     this.#dialogs = new Dialogs(() => this.#counters.count('dialogs_forgotten', 'calls-full'));
     this.#life = this.#createLife();
@@ -100,6 +108,7 @@ class Peer implements RunningPeer {
   /** Binds everything, joins the cluster, then says that it is ready. */
   async start(): Promise<void> {
     await this.#rules.start();
+    await this.#run(this.#state);
     await this.#run(this.#application);
     await this.#run(this.#sip);
     await this.#links.start();
@@ -172,6 +181,7 @@ class Peer implements RunningPeer {
       counters: this.#counters,
       stamper: this.#stamper,
       keys: () => this.#rules.keys,
+      algorithm: () => this.#state.policy.algorithm ?? this.#config.sip.algorithm,
       view: () => this.#cluster.view,
       isJoining: () => this.#life.status === 'joining',
       isEnding: () => this.#life.isEnding,
@@ -241,8 +251,44 @@ class Peer implements RunningPeer {
       counters: this.#counters,
       epoch: this.#epoch,
       links: () => this.#links,
+      shared: this.#shared(),
       places: () => this.#places(),
     });
+  }
+
+  #createStateSide(): StateSide {
+    return new StateSide({
+      config: this.#config,
+      log: this.#log,
+      counters: this.#counters,
+      random: Math.random,
+      gossip: () => this.#cluster,
+      onFlags: (flags) => this.#life.order(flags ?? { status: 'enabled' }),
+      onRules: (rules) => this.#rules.take(rules?.text),
+      onPolicy: () => this.#cluster.unsettle(),
+    });
+  }
+
+  #shared(): SharedState {
+    const state = this.#state;
+    return {
+      bytes: () => state.bytes,
+      isCaughtUp: () => state.isCaughtUp,
+      weight: () => state.flags?.weight,
+      received: (bytes) => state.received(bytes),
+      membersChanged: (living) => this.#livingChanged(living),
+    };
+  }
+
+  #livingChanged(living: readonly LivingMember[]): void {
+    const states = living.flatMap(({ name, announced: { stateDigest: digest } }) =>
+      name === this.#config.name || digest === undefined ? [] : [{ name, digest }],
+    );
+    this.#state.membersChanged(states);
+    const ready = living.filter(({ announced }) => announced.status === 'ready');
+    this.#rules.membersChanged(
+      ready.map(({ name, announced: { epoch, rulesDigest: rules } }) => ({ name, epoch, rules })),
+    );
   }
 
   /** Where this peer and its application are reached. */
@@ -256,6 +302,8 @@ class Peer implements RunningPeer {
       sipTransport: upstream?.transport ?? 'UDP',
       applications: sip === undefined ? [] : applicationAddresses(sip),
       ...(http.jvmRoute === undefined ? {} : { jvmRoute: http.jvmRoute }),
+      stateDigest: this.#state.announced,
+      rulesDigest: this.#rules.digest,
     };
   }
 

@@ -21,7 +21,7 @@ export class CatchUp {
   readonly #state: KnownStates;
   readonly #random: () => number;
   #members: readonly AnnouncedState[] = [];
-  #wakeAt: number | undefined;
+  #dueMs = Infinity;
 
   /** @param random 0 to 1, below 1 */
   constructor(state: KnownStates, random: () => number) {
@@ -29,9 +29,9 @@ export class CatchUp {
     this.#random = random;
   }
 
-  /** When {@link due} shall be asked; undefined while nobody is ahead. */
-  get wakeAt(): number | undefined {
-    return this.#wakeAt;
+  /** When {@link due} shall be asked; `Infinity` while nobody is ahead. */
+  get dueMs(): number {
+    return this.#dueMs;
   }
 
   /** Whether no living member announces a state that this peer has not taken in. */
@@ -40,28 +40,28 @@ export class CatchUp {
   }
 
   /** @param members the living ones but for this peer */
-  membersChanged(members: readonly AnnouncedState[], now: number): void {
+  membersChanged(members: readonly AnnouncedState[], nowMs: number): void {
     this.#members = members;
-    this.stateChanged(now);
+    this.stateChanged(nowMs);
   }
 
-  stateChanged(now: number): void {
+  stateChanged(nowMs: number): void {
     if (this.isCaughtUp) {
-      this.#wakeAt = undefined;
+      this.#dueMs = Infinity;
       return;
     }
     const { syncSpreadPerMemberMs, syncSpreadMaxMs } = clusterLimits;
     const spreadMs = Math.min(this.#members.length * syncSpreadPerMemberMs, syncSpreadMaxMs);
-    this.#wakeAt ??= now + this.#random() * spreadMs;
+    if (this.#dueMs === Infinity) this.#dueMs = nowMs + this.#random() * spreadMs;
   }
 
   /** Name of the member to exchange states with now, if any. */
-  due(now: number): string | undefined {
-    if (this.#wakeAt === undefined || now < this.#wakeAt) return undefined;
+  due(nowMs: number): string | undefined {
+    if (nowMs < this.#dueMs) return undefined;
     const ahead = this.#ahead();
     const chosen = ahead[Math.floor(this.#random() * ahead.length)];
     const retryMs = clusterLimits.syncRetryMs * (1 + this.#random());
-    this.#wakeAt = chosen === undefined ? undefined : now + retryMs;
+    this.#dueMs = chosen === undefined ? Infinity : nowMs + retryMs;
     return chosen?.name;
   }
 

@@ -11,6 +11,6 @@ export type { StateFault } from './codec.ts';
 export type { Entry, Version } from './entry.ts';
 export { isWeight, readInstanceFlags, type InstanceFlags } from './instance-flags.ts';
 export type { Json } from './json.ts';
-export { judgeRules, type RulesRunner, type RulesVerdict } from './mixed-rules.ts';
+export { judgeRules, RulesAgreement, type RulesRunner, type RulesVerdict } from './mixed-rules.ts';
 export { readPolicy, type Policy } from './policy.ts';
 export type { ChangeFault } from './state-map.ts';

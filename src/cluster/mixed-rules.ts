@@ -44,3 +44,31 @@ function mostCommon(ready: readonly RulesRunner[]): string | undefined {
     .sort((a, b) => a.epoch - b.epoch || compareText(a.name, b.name));
   return eldest?.rules;
 }
+
+/** Follows whether this peer runs the cluster's rules, and since when it does not. */
+export class RulesAgreement {
+  #verdict: RulesVerdict = { clusters: undefined, odd: [] };
+  #oddSinceMs = Infinity;
+
+  get verdict(): RulesVerdict {
+    return this.#verdict;
+  }
+
+  /** @param own announced digest of the rules that this peer runs */
+  update(
+    own: string,
+    ready: readonly RulesRunner[],
+    given: string | undefined,
+    nowMs: number,
+  ): void {
+    this.#verdict = judgeRules(ready, given);
+    const { clusters } = this.#verdict;
+    const isOdd = clusters !== undefined && clusters !== own;
+    this.#oddSinceMs = isOdd ? Math.min(this.#oddSinceMs, nowMs) : Infinity;
+  }
+
+  /** Whether this peer has run other rules than the cluster's for longer than that. */
+  isOddFor(graceMs: number, nowMs: number): boolean {
+    return nowMs - this.#oddSinceMs >= graceMs;
+  }
+}

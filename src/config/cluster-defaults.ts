@@ -45,6 +45,8 @@ export const clusterLimits = {
   syncSpreadMaxMs: 5_000,
   /** It asks another member when the first one brought nothing for so long. */
   syncRetryMs: 1_000,
+  /** Different rules among the peers are told in the log when they last longer. */
+  mixedRulesNoticeMs: 5_000,
 } as const;
 
 /** Where a peer keeps the state of the cluster (`dataDir`). */

@@ -87,7 +87,7 @@ export const configLimits = {
   /** Further addresses of one upstream application. */
   extraServerNodesMax: 4,
   /** Addresses that a peer announces, together; the rest of its gossip metadata fits beside them. */
-  announcedBytesMax: 400,
+  announcedBytesMax: 352,
 } as const;
 
 export const configDefaults = {

@@ -143,7 +143,7 @@ export class Assigner {
     if (key.kind === 'pending') return key;
     // What belongs to something goes by its key; turns and trust are for what begins.
     if (follows || toTag !== undefined) return locateKey(key, view);
-    const goesInTurn = this.#options.algorithm === 'round-robin' && key.reason === 'fallback';
+    const goesInTurn = this.#options.algorithm() === 'round-robin' && key.reason === 'fallback';
     return goesInTurn ? locateInTurn(key.digest, view, this.#turn++) : locateNew(key, view);
   }
 

@@ -67,8 +67,8 @@ export interface PipelineOptions {
   readonly counters: Counters;
   /** What to do with a stamp that was not signed by this cluster. */
   readonly onInvalidStamp: 'ignore' | 'reject';
-  /** How an initial request without a rule's key finds its instance. */
-  readonly algorithm: 'consistent-hash' | 'round-robin';
+  /** How an initial request without a rule's key finds its instance, as things stand now. */
+  readonly algorithm: () => 'consistent-hash' | 'round-robin';
   /** Asked before something new is begun; what goes on already is never refused. Default: takes all. */
   readonly refusesNew?: () => Refusal | undefined;
   /** Our Via of requests that leave the cluster names the sprayer rather than this peer. */

@@ -69,6 +69,10 @@ export interface Announcement {
   readonly applications: readonly string[];
   /** {@link isJvmRoute}; left out when the application's session ids have none. */
   readonly jvmRoute?: string;
+  /** Digest of the cluster's state as this peer has it: at most 8 characters of base64url. */
+  readonly stateDigest?: string;
+  /** The same of the rules that this peer runs; `none` without any. */
+  readonly rulesDigest?: string;
 }
 
 const statuses: ReadonlySet<string> = new Set(['joining', 'ready', 'draining', 'disabled']);
@@ -86,6 +90,8 @@ export function announcementTags(announcement: Announcement): Record<string, str
     sip: `${sipTransport.toLowerCase()}:${sipInternal}`,
     ...(applications.length === 0 ? {} : { app: applications.join(',') }),
     ...(announcement.jvmRoute === undefined ? {} : { jvm: announcement.jvmRoute }),
+    ...(announcement.stateDigest === undefined ? {} : { cs: announcement.stateDigest }),
+    ...(announcement.rulesDigest === undefined ? {} : { dcr: announcement.rulesDigest }),
   };
 }
 
@@ -108,6 +114,8 @@ export function readAnnouncement(tags: Readonly<Record<string, string>>): Announ
     sipTransport: sip[1] === 'udp' ? 'UDP' : 'TCP',
     applications: (tags['app'] ?? '').split(',').filter((address) => address !== ''),
     ...announcedJvmRoute(tags['jvm']),
+    ...announcedDigest('stateDigest', tags['cs']),
+    ...announcedDigest('rulesDigest', tags['dcr']),
   };
 }
 
@@ -118,6 +126,13 @@ function announcedShare(tag: string | undefined): { share?: number } {
 
 function announcedJvmRoute(tag: string | undefined): { jvmRoute?: string } {
   return tag !== undefined && isJvmRoute(tag) ? { jvmRoute: tag } : {};
+}
+
+function announcedDigest(
+  name: 'stateDigest' | 'rulesDigest',
+  tag: string | undefined,
+): { stateDigest?: string; rulesDigest?: string } {
+  return tag !== undefined && /^[A-Za-z0-9_-]{1,8}$/.test(tag) ? { [name]: tag } : {};
 }
 
 /** Whether a text may be an instance's jvmRoute: what the configuration accepts, so without a dot. */

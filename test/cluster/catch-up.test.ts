@@ -26,7 +26,7 @@ describe('catching up', () => {
     const catchUp = new CatchUp(new Known(), chance(0.5));
     catchUp.membersChanged(four, 0);
     assert.equal(catchUp.isCaughtUp, true);
-    assert.equal(catchUp.wakeAt, undefined);
+    assert.equal(catchUp.dueMs, Infinity);
     assert.equal(catchUp.due(1_000), undefined);
   });
 
@@ -35,11 +35,11 @@ describe('catching up', () => {
     catchUp.membersChanged(ahead('b'), 100);
     assert.equal(catchUp.isCaughtUp, false);
     const pauseMs = 0.5 * 4 * clusterLimits.syncSpreadPerMemberMs;
-    assert.equal(catchUp.wakeAt, 100 + pauseMs);
+    assert.equal(catchUp.dueMs, 100 + pauseMs);
     assert.equal(catchUp.due(100), undefined);
     // Others have the news by then, and may be asked as well; the pause does not begin anew.
     catchUp.membersChanged(ahead('b', 'd'), 101);
-    assert.equal(catchUp.wakeAt, 100 + pauseMs);
+    assert.equal(catchUp.dueMs, 100 + pauseMs);
     assert.equal(catchUp.due(100 + pauseMs), 'd');
   });
 
@@ -47,8 +47,8 @@ describe('catching up', () => {
     const catchUp = new CatchUp(new Known(), chance(0.999));
     const many = Array.from({ length: 4_000 }, (_, at) => ({ name: `p${at}`, digest: 'new' }));
     catchUp.membersChanged(many, 0);
-    assert.ok(catchUp.wakeAt! < clusterLimits.syncSpreadMaxMs);
-    assert.ok(catchUp.wakeAt! > clusterLimits.syncSpreadMaxMs / 2);
+    assert.ok(catchUp.dueMs < clusterLimits.syncSpreadMaxMs);
+    assert.ok(catchUp.dueMs > clusterLimits.syncSpreadMaxMs / 2);
   });
 
   it('asks again while it is behind, and stops once it has what is announced', () => {
@@ -56,12 +56,12 @@ describe('catching up', () => {
     const catchUp = new CatchUp(known, chance(0));
     catchUp.membersChanged(ahead('a', 'b'), 0);
     assert.equal(catchUp.due(0), 'a');
-    assert.equal(catchUp.wakeAt, clusterLimits.syncRetryMs);
+    assert.equal(catchUp.dueMs, clusterLimits.syncRetryMs);
     assert.equal(catchUp.due(clusterLimits.syncRetryMs), 'a');
     known.digests.add('new');
     catchUp.stateChanged(clusterLimits.syncRetryMs);
     assert.equal(catchUp.isCaughtUp, true);
-    assert.equal(catchUp.wakeAt, undefined);
+    assert.equal(catchUp.dueMs, Infinity);
   });
 
   it('is caught up when the only one ahead is gone', () => {

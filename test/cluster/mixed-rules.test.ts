@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { judgeRules, type RulesRunner } from '../../src/cluster/index.ts';
+import { judgeRules, RulesAgreement, type RulesRunner } from '../../src/cluster/index.ts';
 
 /** `name:epoch:rules`, without rules where a member tells none. */
 function runners(...texts: readonly string[]): RulesRunner[] {
@@ -48,5 +48,33 @@ describe('whose rules are the cluster’s', () => {
         assert.deepEqual(judgeRules([...members].reverse(), rules), verdict);
       }),
     );
+  });
+});
+
+describe('how long a peer runs other rules than the cluster', () => {
+  const graceMs = 1_000;
+
+  it('counts from when they began to differ, until they are the same again', () => {
+    const agreement = new RulesAgreement();
+    const mixed = runners('a:1:x', 'b:2:x', 'c:3:y');
+    agreement.update('y', runners('a:1:x'), undefined, 100);
+    agreement.update('y', mixed, undefined, 600);
+    agreement.update('y', mixed, undefined, 1_000);
+    assert.deepEqual(agreement.verdict, { clusters: 'x', odd: ['c'] });
+    assert.equal(agreement.isOddFor(graceMs, 1_099), false);
+    assert.equal(agreement.isOddFor(graceMs, 1_100), true);
+    agreement.update('x', runners('a:1:x', 'c:3:x'), undefined, 1_200);
+    assert.equal(agreement.isOddFor(graceMs, 9_000), false);
+    agreement.update('z', runners('a:1:x'), undefined, 9_000);
+    assert.equal(agreement.isOddFor(graceMs, 9_999), false);
+    assert.equal(agreement.isOddFor(graceMs, 10_000), true);
+  });
+
+  it('never begins for those that run what the cluster does, or know nobody else', () => {
+    const agreement = new RulesAgreement();
+    agreement.update('x', runners('a:1:x', 'b:2:x', 'c:3:y'), undefined, 0);
+    assert.equal(agreement.isOddFor(graceMs, 1e9), false);
+    agreement.update('x', [], undefined, 0);
+    assert.equal(agreement.isOddFor(graceMs, 1e9), false);
   });
 });

@@ -300,7 +300,7 @@ describe('Questions to the directory', () => {
   });
 
   it('find what an earlier holder knows, though the new one only heard the claim', () => {
-    const peers = cluster({ algorithm: 'round-robin' });
+    const peers = cluster({ algorithm: () => 'round-robin' });
     const { a, b } = peers;
     const past = createRing([
       { name: 'e', weight: 1 },
@@ -337,7 +337,7 @@ describe('Questions to the directory', () => {
 
 describe('Round robin', () => {
   it('takes turns and brings each retransmission through any peer to the first one’s instance', () => {
-    const peers = cluster({ algorithm: 'round-robin' });
+    const peers = cluster({ algorithm: () => 'round-robin' });
     const chosen = new Set<string>();
     for (let call = 0; call < 12; call++) {
       const callId = `call-${call}`;
@@ -351,7 +351,7 @@ describe('Round robin', () => {
   });
 
   it('gives two copies that enter at the same time to one instance', () => {
-    const { a, b, ...others } = cluster({ algorithm: 'round-robin' });
+    const { a, b, ...others } = cluster({ algorithm: () => 'round-robin' });
     b!.route({ callId: 'turn' });
     for (let call = 0; call < 12; call++) {
       const callId = `call-${call}`;
@@ -367,13 +367,13 @@ describe('Round robin', () => {
   });
 
   it('leaves the default key’s digest in the stamp, so that all peers find one successor', () => {
-    const peer = new PipelinePeer('a', clusterView('a', six), { algorithm: 'round-robin' });
+    const peer = new PipelinePeer('a', clusterView('a', six), { algorithm: () => 'round-robin' });
     peer.route({ callId: 'x' });
     assert.equal(peer.last.envelope.keyDigest, digestOf('from1\nx'));
   });
 
   it('is for what begins without a rule’s key only', () => {
-    const peer = new PipelinePeer('a', clusterView('a', six), { algorithm: 'round-robin' });
+    const peer = new PipelinePeer('a', clusterView('a', six), { algorithm: () => 'round-robin' });
     peer.rules = roomRules;
     peer.route({ extra: ['X-Room: r'] });
     assert.equal(peer.last.envelope.reason, 'rule');

@@ -38,7 +38,7 @@ export interface PeerOptions {
   /** Number of the peer: the last part of its addresses. */
   readonly number: number;
   readonly publicAddress: string;
-  readonly algorithm: PipelineOptions['algorithm'];
+  readonly algorithm: ReturnType<PipelineOptions['algorithm']>;
   readonly viaNamesSprayer: boolean;
   readonly rules: Rules | undefined;
   readonly memory: TransactionMemory;
@@ -162,7 +162,7 @@ export class SimulatedPeer implements Host, LinkEnd {
       stamper: new Stamper(stampKeys),
       counters: this.counters,
       onInvalidStamp: 'ignore',
-      algorithm,
+      algorithm: () => algorithm,
       viaNamesSprayer,
       keys: () => this.#keys,
       view: () => this.view,

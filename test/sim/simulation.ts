@@ -22,7 +22,7 @@ export interface SimulationOptions {
   /** Default: nothing is lost. */
   readonly weather?: Weather;
   readonly rules?: Rules;
-  readonly algorithm?: PipelineOptions['algorithm'];
+  readonly algorithm?: ReturnType<PipelineOptions['algorithm']>;
   /** Default: true, so that any peer may get a response. */
   readonly viaNamesSprayer?: boolean;
   /** News takes a time up to this for each peer. Default: 200. */

@@ -237,7 +237,7 @@ export function pipelineOptions(
     stamper: new Stamper([{ id: 'k1', secret: Buffer.alloc(32, 7) }]),
     counters: new Counters(),
     onInvalidStamp: 'ignore',
-    algorithm: 'consistent-hash',
+    algorithm: () => 'consistent-hash',
     viaNamesSprayer: false,
     keys: () => keys,
     view,

@@ -1,2 +1,3 @@
-export { loadRules } from './load-rules.ts';
+export { loadRules, readRules, rulesDigest } from './load-rules.ts';
 export type { LoadedRules } from './load-rules.ts';
+export { readRulesText, rulesText } from './rules-text.ts';

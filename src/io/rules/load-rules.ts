@@ -20,7 +20,7 @@ export type LoadedRules =
       /** Rules directly in each section; 0 for a plug-in. */
       readonly sipRules: number;
       readonly httpRules: number;
-      /** SHA-256 of the file, hexadecimal: peers with equal rules show equal digests. */
+      /** {@link rulesDigest} of the file. */
       readonly digest: string;
     }
   | { readonly ok: false; readonly errors: readonly RuleError[] };
@@ -49,9 +49,19 @@ export async function loadRules(
   } catch (error) {
     return refused(file, `the file cannot be read: ${messageOf(error)}`);
   }
-  const digest = createHash('sha256').update(bytes).digest('hex');
-  if (moduleExtensions.has(extname(file))) return loadPlugin(file, digest, tools, onPluginFault);
-  const parsed = parseRules(bytes, file);
+  if (moduleExtensions.has(extname(file))) {
+    return loadPlugin(file, rulesDigest(bytes), tools, onPluginFault);
+  }
+  return readRules(bytes, file, tools);
+}
+
+/**
+ * Makes rules of the bytes of an XML file.
+ *
+ * @param name of the file, only for messages
+ */
+export function readRules(bytes: Uint8Array, name: string, tools: RuleTools): LoadedRules {
+  const parsed = parseRules(bytes, name);
   if (!parsed.ok) return parsed;
   const { document } = parsed;
   const rules = compileRules(document, tools);
@@ -60,8 +70,13 @@ export async function loadRules(
     rules,
     sipRules: document.sip.length,
     httpRules: document.http.length,
-    digest,
+    digest: rulesDigest(bytes),
   };
+}
+
+/** SHA-256 in base64url: peers with equal rules show equal digests. */
+export function rulesDigest(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('base64url');
 }
 
 async function loadPlugin(

@@ -1,0 +1,217 @@
+import type { Logger } from 'pino';
+import {
+  announcedDigest,
+  CatchUp,
+  ClusterState,
+  instanceKey,
+  type AnnouncedState,
+  type ChangeFault,
+  type ClusterRules,
+  type DecidedInstance,
+  type Entry,
+  type InstanceFlags,
+  type Policy,
+} from './cluster/index.ts';
+import type { Config } from './config/index.ts';
+import { Alarm } from './io/alarm.ts';
+import { StateFolder } from './io/state/index.ts';
+import type { Counters } from './pipeline/counters.ts';
+
+/** What the state side needs of the rest of the peer. */
+export interface StateSideParts {
+  readonly config: Pick<Config, 'name' | 'cluster' | 'dataDir'>;
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  readonly counters: Counters;
+  /** 0 to 1, below 1. */
+  readonly random: () => number;
+  readonly gossip: () => StateGossip;
+  /** What operators decided about this peer's instance; undefined: nothing. Only when it changes. */
+  readonly onFlags: (flags: InstanceFlags | undefined) => void;
+  /** Rules that all peers run; undefined: those of their configurations. Only when they change. */
+  readonly onRules: (rules: ClusterRules | undefined) => void;
+  /** Only when it changes. */
+  readonly onPolicy: (policy: Policy) => void;
+}
+
+/** How the state reaches the others. */
+export interface StateGossip {
+  /** Tells the others that there is another state, and what full syncs bring from now on. */
+  shareState(): void;
+  /** Exchanges all with a member at once. */
+  syncWith(name: string): void;
+}
+
+/** What came of a change that an operator asked for. */
+export type ChangeOutcome =
+  | {
+      readonly ok: true;
+      /** Whether this peer has it on its disk; it goes to the others in any case. */
+      readonly stored: 'disk' | 'memory' | 'failed';
+    }
+  | { readonly ok: false; readonly fault: ChangeFault };
+
+/** The state that all peers share, put together: what was decided, its file, and who has news of it. */
+export class StateSide {
+  readonly #parts: StateSideParts;
+  readonly #state: ClusterState;
+  readonly #catchUp: CatchUp;
+  readonly #alarm: Alarm;
+  readonly #folder: StateFolder | undefined;
+  #policy: Policy = {};
+
+  constructor(parts: StateSideParts) {
+    const { config, counters, log, random } = parts;
+    this.#parts = parts;
+    this.#state = new ClusterState(config.name);
+    this.#catchUp = new CatchUp(this.#state, random);
+    this.#alarm = new Alarm(() => this.#catchUpNow(), now);
+    const { name: peer, dataDir: folder, cluster } = config;
+    this.#folder =
+      folder === undefined
+        ? undefined
+        : new StateFolder({ folder, peer, cluster: cluster.name, counters, log });
+  }
+
+  /** Reads what this peer kept. Rejects with a remedy when `dataDir` cannot be used. */
+  async start(): Promise<void> {
+    if (this.#folder === undefined) return;
+    const kept = await this.#folder.open();
+    if (kept !== undefined) this.#take(kept, 'file');
+    // Shows at once whether the folder can be written, and whose it is.
+    if (!(await this.#folder.save(this.#state.bytes))) {
+      throw new Error(
+        `dataDir ${String(this.#parts.config.dataDir)} cannot be written; the log has the reason. ` +
+          'Name a folder that this user may write, on a disk with room',
+      );
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#alarm.set(Infinity);
+    await this.#folder?.close();
+  }
+
+  /** What full syncs bring to others. */
+  get bytes(): Uint8Array {
+    return this.#state.bytes;
+  }
+
+  /** What is announced of the state. */
+  get announced(): string {
+    return announcedDigest(this.#state.digest);
+  }
+
+  get status(): { readonly clock: number; readonly digest: string } {
+    return { clock: this.#state.clock, digest: this.announced };
+  }
+
+  /** Whether no living member announces a state that this peer has not taken in. */
+  get isCaughtUp(): boolean {
+    return this.#catchUp.isCaughtUp;
+  }
+
+  get rules(): ClusterRules | undefined {
+    return this.#state.rules;
+  }
+
+  get policy(): Policy {
+    return this.#policy;
+  }
+
+  /** What was decided about this peer's instance. */
+  get flags(): InstanceFlags | undefined {
+    return this.#state.instance(this.#parts.config.name);
+  }
+
+  instance(name: string): InstanceFlags | undefined {
+    return this.#state.instance(name);
+  }
+
+  instances(): readonly DecidedInstance[] {
+    return this.#state.instances();
+  }
+
+  entries(): readonly Entry[] {
+    return this.#state.entries();
+  }
+
+  /** A full sync brought the state of another peer. */
+  received(bytes: Uint8Array): void {
+    this.#take(bytes, 'gossip');
+  }
+
+  /** @param members the living ones but for this peer */
+  membersChanged(members: readonly AnnouncedState[]): void {
+    this.#catchUp.membersChanged(members, now());
+    this.#alarm.set(this.#catchUp.dueMs);
+  }
+
+  /** Undefined takes the rules of the cluster away again. They must have been checked. */
+  setRules(rules: ClusterRules | undefined): Promise<ChangeOutcome> {
+    return this.#change('rules', this.#state.setRules(rules));
+  }
+
+  setPolicy(policy: Policy | undefined): Promise<ChangeOutcome> {
+    return this.#change('policy', this.#state.setPolicy(policy));
+  }
+
+  /** The instance's peer hears of it at once, the others soon. */
+  async setInstance(name: string, flags: InstanceFlags | undefined): Promise<ChangeOutcome> {
+    const outcome = this.#change(instanceKey(name), this.#state.setInstance(name, flags));
+    if (name !== this.#parts.config.name) this.#parts.gossip().syncWith(name);
+    return outcome;
+  }
+
+  async #change(key: string, fault: ChangeFault | undefined): Promise<ChangeOutcome> {
+    const { counters, log } = this.#parts;
+    counters.count('cluster_state', fault ?? 'changed');
+    if (fault !== undefined) {
+      log.warn({ key, fault }, 'a change of the cluster state was not taken');
+      return { ok: false, fault };
+    }
+    log.info({ key, clock: this.#state.clock }, 'an operator changed the cluster state');
+    this.#spread(new Set([key]));
+    if (this.#folder === undefined) return { ok: true, stored: 'memory' };
+    return { ok: true, stored: (await this.#folder.save(this.#state.bytes)) ? 'disk' : 'failed' };
+  }
+
+  #take(bytes: Uint8Array, source: 'gossip' | 'file'): void {
+    const { counters, log } = this.#parts;
+    const received = this.#state.receive(bytes);
+    if (received.kind === 'refused') {
+      counters.count('cluster_state', received.fault);
+      log.error({ source, fault: received.fault }, 'a state of the cluster could not be taken in');
+    }
+    if (received.kind !== 'changed') return;
+    const keys = [...received.keys];
+    log.info({ source, keys, clock: this.#state.clock }, 'the cluster state changed');
+    if (source === 'gossip') {
+      counters.count('cluster_state', 'merged');
+      void this.#folder?.save(this.#state.bytes);
+    }
+    this.#spread(received.keys);
+  }
+
+  /** Lets everybody who has to do with these keys know. */
+  #spread(keys: ReadonlySet<string>): void {
+    const { config, onFlags, onPolicy, onRules, gossip } = this.#parts;
+    if (keys.has('policy')) {
+      this.#policy = this.#state.policy;
+      onPolicy(this.#policy);
+    }
+    if (keys.has('rules')) onRules(this.#state.rules);
+    if (keys.has(instanceKey(config.name))) onFlags(this.flags);
+    this.#catchUp.stateChanged(now());
+    this.#alarm.set(this.#catchUp.dueMs);
+    gossip().shareState();
+  }
+
+  #catchUpNow(): void {
+    const name = this.#catchUp.due(now());
+    if (name !== undefined) this.#parts.gossip().syncWith(name);
+    this.#alarm.set(this.#catchUp.dueMs);
+  }
+}
+
+/** Milliseconds that never run backwards. */
+const now = (): number => performance.now();
