@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { httpLimits } from '../../src/config/defaults.ts';
 import { Candidates } from '../../src/pipeline/http-candidates.ts';
 import { digestOf } from '../../src/pipeline/key.ts';
+import type { ClusterView } from '../../src/pipeline/view.ts';
 import { clusterView } from '../support/pipeline-parts.ts';
 
 const five = clusterView('p1', {
@@ -43,5 +44,46 @@ describe('instances that may be asked in turn', () => {
       const fresh = new Candidates(2).sticky(five, undefined, key, 0);
       assert.deepEqual(remembering.sticky(five, undefined, key, 0), fresh);
     }
+  });
+
+  describe('while some of them are suspect', () => {
+    const digest = digestOf('42');
+    const order = five.ring.successors(digest, 5);
+    const suspecting = (...names: readonly string[]): ClusterView => ({
+      ...five,
+      doubts: new Map(names.map((name) => [name, Infinity])),
+    });
+
+    it('are in ring order for a session that goes on, suspect or not', () => {
+      const candidates = new Candidates(3);
+      const view = suspecting(order[0]!);
+      assert.deepEqual(candidates.sticky(view, undefined, digest, 0), order.slice(0, 3));
+      assert.deepEqual(candidates.sticky(view, order[0], digest, 0), order.slice(0, 3));
+    });
+
+    it('are the others first for a session that begins with a key', () => {
+      const candidates = new Candidates(3);
+      const [first, second, third, fourth, fifth] = order as [string, ...string[]];
+      assert.deepEqual(candidates.byKey(five, digest), [first, second, third]);
+      assert.deepEqual(candidates.byKey(suspecting(first), digest), [second, third, fourth]);
+      const four = suspecting(first, second!, third!, fifth!);
+      assert.deepEqual(candidates.byKey(four, digest), [fourth, first, second]);
+      assert.deepEqual(candidates.byKey(suspecting(...order), digest), [first, second, third]);
+    });
+
+    it('take their turn without them, and have them last', () => {
+      const candidates = new Candidates(5);
+      const roundRobin = { turn: 0 };
+      const view = suspecting('p2', 'p4');
+      const turns = [1, 2, 3, 4].map(() => candidates.next(view, roundRobin));
+      assert.deepEqual(turns, [
+        ['p1', 'p3', 'p5', 'p2', 'p4'],
+        ['p3', 'p5', 'p1', 'p2', 'p4'],
+        ['p5', 'p1', 'p3', 'p2', 'p4'],
+        ['p1', 'p3', 'p5', 'p2', 'p4'],
+      ]);
+      const all = suspecting('p1', 'p2', 'p3', 'p4', 'p5');
+      assert.deepEqual(candidates.next(all, { turn: 1 }), ['p2', 'p3', 'p4', 'p5', 'p1']);
+    });
   });
 });

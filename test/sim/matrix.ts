@@ -5,9 +5,15 @@ import { Simulation, type Delivery, type SimulationOptions } from './simulation.
 import type { SprayerMode } from './sprayer.ts';
 import type { UserAgent } from './user-agent.ts';
 
-/** Columns of the matrix. Two kinds of death: its host resets links, or all that is sent vanishes. */
+/**
+ * Columns of the matrix. Two kinds of death: its host resets links, or all that is sent vanishes. Three of
+ * suspicion, each of them false: gossip has told everybody, or some alone, or the owner has refuted it.
+ */
 export type OwnerState =
   | 'alive'
+  | 'suspect'
+  | 'suspect to some'
+  | 'suspect lately'
   | 'draining'
   | 'disabled'
   | 'left'
@@ -17,6 +23,9 @@ export type OwnerState =
 
 export const ownerStates: readonly OwnerState[] = [
   'alive',
+  'suspect',
+  'suspect to some',
+  'suspect lately',
   'draining',
   'disabled',
   'left',
@@ -135,6 +144,10 @@ class CellRun {
       check: (seen, expected) => {
         const { instance } = seen.at(-1) ?? { instance: '' };
         if (call.state !== 'established') return `the call is ${call.state}`;
+        if (this.#cell.state === 'suspect to some') return undefined;
+        // A peer that is accused knows that it lives: it takes its own keys.
+        const isOwn = seen.at(-1)?.hop.envelope?.ingressPeer === instance;
+        if (this.#cell.state === 'suspect' && isOwn) return undefined;
         const isWrong =
           expected.instance === undefined
             ? !expected.isOwner && instance === this.#owner
@@ -369,6 +382,15 @@ class CellRun {
     switch (this.#cell.state) {
       case 'alive':
         return;
+      case 'suspect':
+        simulation.suspect(this.#owner, noticedMs);
+        break;
+      case 'suspect to some':
+        simulation.suspect(this.#owner, noticedMs, ['p1', 'p3']);
+        break;
+      case 'suspect lately':
+        simulation.suspect(this.#owner, simulation.newsMsMax);
+        break;
       case 'draining':
         simulation.drain(this.#owner);
         break;
@@ -429,7 +451,10 @@ function methodOf(kind: Kind): string {
 function staysWithOwner(kind: Kind, state: OwnerState): boolean {
   switch (state) {
     case 'alive':
+    case 'suspect lately':
       return true;
+    case 'suspect':
+    case 'suspect to some':
     case 'draining':
       return kind !== 'initial INVITE';
     case 'disabled':

@@ -63,16 +63,29 @@ export class SimulatedMembership {
     this.#tell(memberOf(name, state, tags, this.#next(name)), delayMs);
   }
 
+  /** @param doubters who hears of it; default: all */
+  suspect(name: string, doubters?: readonly string[]): void {
+    const known = this.#truth.get(name)!;
+    if (known.state === 'alive') this.#tell({ ...known, state: 'suspect' }, 0, doubters);
+  }
+
+  /** The accused says with a higher incarnation that it lives, if anybody may still believe it. */
+  refute(name: string): void {
+    const { tags, state } = this.#truth.get(name)!;
+    if (state === 'suspect') this.#tell(memberOf(name, 'alive', tags, this.#next(name)), 0);
+  }
+
   #next(name: string): number {
     return (this.#truth.get(name)?.incarnation ?? 0) + 1;
   }
 
-  #tell(member: Member, delayMs: number): void {
+  #tell(member: Member, delayMs: number, hearers?: readonly string[]): void {
     const { clock, random, newsMsMax } = this.#options;
     this.#truth.set(member.name, member);
     for (const listener of this.#listeners) {
       const isSelf = listener.name === member.name;
-      if (isSelf) this.#learn(listener, member);
+      if (isSelf && member.state !== 'suspect') this.#learn(listener, member);
+      else if (isSelf || hearers?.includes(listener.name) === false) continue;
       else clock.after(delayMs + random() * newsMsMax, () => this.#learn(listener, member));
     }
   }
@@ -80,10 +93,16 @@ export class SimulatedMembership {
   #learn(listener: Listener, member: Member): void {
     const known = this.#known.get(listener)!;
     const old = known.get(member.name);
-    if (!listener.isRunning || (old !== undefined && old.incarnation >= member.incarnation)) return;
+    if (!listener.isRunning || (old !== undefined && !isNews(member, old))) return;
     known.set(member.name, member);
     listener.membersChanged([...known.values()]);
   }
+}
+
+/** A suspicion needs no higher incarnation than what it doubts. */
+function isNews(member: Member, old: Member): boolean {
+  if (member.incarnation !== old.incarnation) return member.incarnation > old.incarnation;
+  return member.state === 'suspect' && old.state === 'alive';
 }
 
 function memberOf(

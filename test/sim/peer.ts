@@ -6,13 +6,8 @@ import { Pipeline } from '../../src/pipeline/pipeline.ts';
 import type { PipelineOptions, PipelinePorts } from '../../src/pipeline/ports.ts';
 import type { SipTarget } from '../../src/pipeline/sip-target.ts';
 import { Stamper } from '../../src/pipeline/stamp.ts';
-import {
-  isLiving,
-  unsettled,
-  viewOf,
-  type ClusterView,
-  type InstanceStatus,
-} from '../../src/pipeline/view.ts';
+import { ViewKeeper } from '../../src/pipeline/view-keeper.ts';
+import { isLiving, type ClusterView, type InstanceStatus } from '../../src/pipeline/view.ts';
 import type { Rules } from '../../src/dcr/index.ts';
 import type { Member } from '../../src/gossip/index.ts';
 import type { TransactionMemory } from '../../src/sip/index.ts';
@@ -61,12 +56,12 @@ export class SimulatedPeer implements Host, LinkEnd {
   readonly addresses: Addresses;
   isRunning = true;
   status: InstanceStatus = 'joining';
-  view: ClusterView;
   readonly #world: World;
   readonly #listener: ListenerNames;
   readonly #internal: ListenerNames;
   readonly #publicAddress: string;
   readonly #pipeline: Pipeline;
+  readonly #keeper: ViewKeeper;
   #keys: KeyDeriver;
 
   constructor(options: PeerOptions, world: World) {
@@ -81,10 +76,14 @@ export class SimulatedPeer implements Host, LinkEnd {
     this.#listener = { ...shared, type: 'default', advertised: publicAddress, own: this.address };
     const { internal } = this.addresses;
     this.#internal = { ...shared, type: 'internal', advertised: internal, own: internal };
-    this.view = viewOf(name, [], world.clock.nowMs);
+    this.#keeper = new ViewKeeper(name, world.clock.nowMs);
     this.#keys = new KeyDeriver(options.rules);
     this.#pipeline = this.#createPipeline(options);
     this.application = this.#createApplication();
+  }
+
+  get view(): ClusterView {
+    return this.#keeper.view;
   }
 
   get appName(): string {
@@ -110,12 +109,22 @@ export class SimulatedPeer implements Host, LinkEnd {
       this.name,
       others.map(({ name }) => name),
     );
-    this.view = viewOf(this.name, members, this.#world.clock.nowMs, this.view);
+    this.#keeper.membersChanged(members, this.#world.clock.nowMs);
+    this.#followLater();
+  }
+
+  /** The ring follows when its batch is due. */
+  #followLater(): void {
+    const { clock } = this.#world;
+    if (this.#keeper.dueMs === Infinity) return;
+    clock.at(this.#keeper.dueMs, () => {
+      if (this.#keeper.dueMs <= clock.nowMs) this.#keeper.catchUp(clock.nowMs);
+    });
   }
 
   replaceRules(rules: Rules | undefined): void {
     this.#keys = new KeyDeriver(rules);
-    this.view = unsettled(this.view, this.#world.clock.nowMs);
+    this.#keeper.unsettle(this.#world.clock.nowMs);
   }
 
   // --- from outside

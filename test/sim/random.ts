@@ -197,11 +197,15 @@ class RandomRun {
     const simulation = this.#simulation;
     const noticedMs = 500 + 2_500 * this.#random();
     const death = this.#random() < 0.5 ? 'process' : 'host';
+    const refutedMs = 200 + 4_000 * this.#random();
+    const doubters = this.#random() < 0.5 ? undefined : this.#someNames();
     const choices: readonly (readonly [string, (name: string) => void])[] = [
       ['joins', () => simulation.join()],
       ['drains', (name) => simulation.drain(name)],
       ['is disabled', (name) => simulation.disable(name)],
       ['leaves', (name) => simulation.leave(name)],
+      ['is suspect', (name) => simulation.suspect(name, refutedMs, doubters)],
+      ['is suspect', (name) => simulation.suspect(name, refutedMs, doubters)],
       [`dies (${death})`, (name) => simulation.kill(name, death, noticedMs)],
     ];
     const [what, happen] = choices[this.#below(choices.length)]!;
@@ -213,6 +217,10 @@ class RandomRun {
       happen(name);
       return what === 'joins' ? 'another' : name;
     });
+  }
+
+  #someNames(): string[] {
+    return [...this.#simulation.peers.keys()].filter(() => this.#random() < 0.5);
   }
 
   #later(what: string, happen: () => string): void {

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { transactionLimits } from '../../src/config/defaults.ts';
+import { ringChangeLimits, transactionLimits } from '../../src/config/defaults.ts';
 import type { PipelineOptions } from '../../src/pipeline/ports.ts';
 import type { Rules } from '../../src/dcr/index.ts';
 import { TransactionMemory, viaParameter, type SipMessage } from '../../src/sip/index.ts';
@@ -161,6 +161,20 @@ export class Simulation {
     this.#membership.end(name, 'dead', noticedMs);
   }
 
+  /**
+   * Gossip accuses a peer that lives: each other peer suspects it from a time of its own on, if it hears
+   * of that before the refutation.
+   *
+   * @param refutedMs how long it takes until the accused says that it lives
+   * @param doubters whom the accusation reaches; default: all
+   */
+  suspect(name: string, refutedMs: number, doubters?: readonly string[]): void {
+    this.#membership.suspect(name, doubters);
+    this.clock.after(refutedMs, () => {
+      if (this.peer(name).isRunning) this.#membership.refute(name);
+    });
+  }
+
   /** The link between two peers is down, while both live and nobody counts them dead. */
   cut(peer: string, other: string): void {
     this.#links.cut(peer, other);
@@ -177,7 +191,7 @@ export class Simulation {
   /** Lets all news reach everybody. */
   settle(): void {
     // Twice, for a peer that joins has two things to tell.
-    this.clock.run(2 * this.newsMsMax + 1);
+    this.clock.run(2 * this.newsMsMax + ringChangeLimits.waitMsMax + 1);
   }
 
   #end(name: string): void {
