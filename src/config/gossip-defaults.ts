@@ -16,7 +16,7 @@ export interface GossipProfile {
   readonly suspicionMult: number;
   /** The longest suspicion, as a multiple of the shortest. */
   readonly suspicionMaxFactor: number;
-  /** A ping to a suspect carries the suspicion, so that it can refute at once. */
+  /** A ping to or an answer for one that is held for suspect or dead says so: it can refute at once. */
   readonly buddyRule: boolean;
   /** Worst score of a peer's own health; each point stretches its probes by their length. 0: off. */
   readonly healthMax: number;
@@ -125,8 +125,8 @@ export const gossipLimits = {
   labelBytesMax: 255,
   /** Largest single element of a message (a member's state, a message body). */
   elementBytesMax: 8_192,
-  /** Largest user state of a full sync: what the cluster keeps the same at all members. */
-  userStateBytesMax: 4_194_304,
+  /** Largest user state of a full sync: the state of the cluster, and what is wrapped around it. */
+  userStateBytesMax: 6_291_456,
   /** Largest user message: it fits one packet beside label and encryption. */
   userMessageBytesMax: 1_080,
   /** Members that a leaving peer tells its intent directly, before the news of its end. */
@@ -148,10 +148,6 @@ export const gossipLimits = {
   /** While alone, seeds are tried again after this long, doubling up to the longest. */
   joinBackoffMinMs: 500,
   joinBackoffMaxMs: 10_000,
-  /** One failed member or unknown seed is tried every this often, with probability failed/alive. */
-  reconnectIntervalMs: 10_000,
-  /** Names among the seeds are looked up again every this often, with probability 3/N. */
-  seedPollIntervalMs: 30_000,
   /** A peer that joined exchanges all once more after this long. */
   joinSecondLookMs: 1_000,
   /** Leaving waits this long at most for its news to be sent. */
@@ -197,7 +193,7 @@ export const gossipLimits = {
   /** Answers of members are waited for this many gossip rounds x ceil(log10(N + 1)). */
   serfQueryTimeoutMult: 32,
   /** Largest state of the cluster; serf's own part of a full sync fits beside it. */
-  ownStateBytesMax: 2_097_152,
+  ownStateBytesMax: 4_194_304,
   /** Attempts to find one port that is free for UDP and TCP. */
   portAttempts: 16,
   /** Receive buffer asked of the system for packets. */

@@ -1,6 +1,7 @@
 import type { GossipProfile } from '../config/defaults.ts';
 import type { Endpoint, Seed } from './address.ts';
 import type { Outbox, StreamId } from './effect.ts';
+import type { Health } from './health.ts';
 import type { News } from './news.ts';
 import type { Roster } from './roster.ts';
 import type { Tags } from './tags.ts';
@@ -36,6 +37,7 @@ export interface SwimContext {
   readonly timers: Timers;
   readonly outbox: Outbox;
   readonly news: News;
+  readonly health: Health;
   /** The time of the input being handled, in milliseconds of a clock that never goes back. */
   now: number;
   /** This peer said that it leaves: it accuses and refutes nobody any more. */

@@ -62,7 +62,7 @@ export type SwimEffect =
   | { readonly kind: 'userState'; readonly bytes: Uint8Array; readonly from: string | undefined }
   /** A user message came by a packet; the same one comes from several members. */
   | { readonly kind: 'userMessage'; readonly bytes: Uint8Array; readonly from: Endpoint }
-  | { readonly kind: 'count'; readonly name: string; readonly reason: string };
+  | { readonly kind: 'count'; readonly name: string; readonly reason: string; readonly by: number };
 
 /** What became known of the members. */
 export type SwimEvent =
@@ -93,8 +93,8 @@ export class Outbox {
     this.#effects.push({ kind: 'event', event });
   }
 
-  count(name: string, reason: string): void {
-    this.#effects.push({ kind: 'count', name, reason });
+  count(name: string, reason: string, by = 1): void {
+    this.#effects.push({ kind: 'count', name, reason, by });
   }
 
   drain(): readonly SwimEffect[] {

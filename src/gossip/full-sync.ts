@@ -24,10 +24,8 @@ export class FullSync {
   }
 
   start(): void {
-    const { timers, now, options } = this.#context;
-    timers.schedule(now + options.random() * this.#intervalMs(), () => {
-      this.#tick();
-    });
+    const { now, options } = this.#context;
+    this.#waitForFirst(now, options.random());
   }
 
   /** Opens one exchange, unless one with that endpoint is open. */
@@ -66,12 +64,15 @@ export class FullSync {
 
   /** Takes the states of the other side; a stream that it opened gets ours, what we learnt included. */
   receive(stream: StreamId, message: PushPull): void {
-    const { outbox } = this.#context;
     const dialled = this.#open.get(stream);
     const isAnswer = this.#open.delete(stream);
     this.#deliver(message.userState, dialled);
+    const { outbox, roster } = this.#context;
+    const wasAlone = roster.isAlone();
     this.#membership.mergeAll(message.states);
     if (isAnswer) {
+      this.#membership.tellMissing(message.states);
+      if (wasAlone) this.#lookAgain();
       outbox.count('gossip_syncs', 'done');
       outbox.add({ kind: 'closeStream', stream });
       return;
@@ -87,19 +88,49 @@ export class FullSync {
     return true;
   }
 
+  /**
+   * What a peer learns by its join it does not tell on, so of several that join at once one may be missed
+   * by another: a second look finds it.
+   */
+  #lookAgain(): void {
+    const { timers, now, options } = this.#context;
+    const delayMs = gossipLimits.joinSecondLookMs * (0.5 + options.random());
+    timers.schedule(now + delayMs, () => {
+      this.#exchangeWithAny();
+    });
+  }
+
+  #exchangeWithAny(): void {
+    const { roster, isLeaving } = this.#context;
+    if (isLeaving) return;
+    for (const target of roster.pick(1, isLive)) this.exchange(target.endpoint, false);
+  }
+
   #deliver(bytes: Uint8Array, dialled: Endpoint | undefined): void {
     if (bytes.length === 0) return;
     const from = dialled === undefined ? undefined : this.#context.roster.at(dialled)?.name;
     this.#context.outbox.add({ kind: 'userState', bytes, from });
   }
 
+  /** A part of the interval by chance, so that peers started together do not sync together. */
+  #waitForFirst(startedAt: number, share: number): void {
+    const { timers, now } = this.#context;
+    // The interval grows while the members come in.
+    const dueAt = startedAt + share * this.#intervalMs();
+    if (now < dueAt) {
+      timers.schedule(dueAt, () => {
+        this.#waitForFirst(startedAt, share);
+      });
+    } else this.#tick();
+  }
+
   #tick(): void {
-    const { timers, now, roster, isLeaving } = this.#context;
+    const { timers, now, isLeaving } = this.#context;
     if (isLeaving) return;
     timers.schedule(now + this.#intervalMs(), () => {
       this.#tick();
     });
-    for (const target of roster.pick(1, isLive)) this.exchange(target.endpoint, false);
+    this.#exchangeWithAny();
   }
 
   #intervalMs(): number {

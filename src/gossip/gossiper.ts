@@ -9,7 +9,6 @@ export class Gossiper {
   readonly #post: Post;
   #timer: Timer | undefined;
   #lastRoundAt = -Infinity;
-  #turns: MemberRecord[] = [];
 
   constructor(context: SwimContext, post: Post) {
     this.#context = context;
@@ -27,28 +26,17 @@ export class Gossiper {
     });
   }
 
+  /** Everyone gets a turn before anyone gets a second: the few sends of a piece reach the most members. */
   #round(): void {
-    const { options, now } = this.#context;
+    const { options, now, roster, outbox } = this.#context;
+    const { gossipToDeadMs, gossipFanout } = options.profile;
     this.#lastRoundAt = now;
-    for (const target of this.#nextTargets(options.profile.gossipFanout)) {
+    outbox.count('gossip_rounds', 'told');
+    // The dead get news for a while: who hears of its own death and lives can say so.
+    const fits = (record: MemberRecord): boolean =>
+      isLive(record) || (record.state === 'dead' && now - record.stateSince <= gossipToDeadMs);
+    for (const target of roster.nextToTell(gossipFanout, fits)) {
       if (!this.#post.sendNews(target)) return;
     }
-  }
-
-  /** Everyone gets a turn before anyone gets a second: the few sends of a piece reach the most members. */
-  #nextTargets(count: number): readonly MemberRecord[] {
-    const { roster, options, now } = this.#context;
-    const { gossipToDeadMs } = options.profile;
-    const fits = (record: MemberRecord): boolean =>
-      roster.get(record.name) === record &&
-      (isLive(record) || (record.state === 'dead' && now - record.stateSince <= gossipToDeadMs));
-    this.#turns = this.#turns.filter(fits);
-    if (this.#turns.length < count) {
-      const waiting = new Set(this.#turns);
-      this.#turns.push(
-        ...roster.pick(roster.size, (record) => fits(record) && !waiting.has(record)),
-      );
-    }
-    return this.#turns.splice(0, count);
   }
 }

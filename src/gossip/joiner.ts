@@ -31,11 +31,14 @@ export class Joiner {
 
   start(): void {
     this.#joinTick();
-    this.#every(gossipLimits.reconnectIntervalMs, () => {
+    const { reconnectIntervalMs, seedPollIntervalMs } = this.#context.options.profile;
+    this.#every(gossipLimits.forgetIntervalMs, () => {
       this.#membership.forget();
+    });
+    this.#every(reconnectIntervalMs, () => {
       this.#reconnect();
     });
-    this.#every(gossipLimits.seedPollIntervalMs, () => {
+    this.#every(seedPollIntervalMs, () => {
       const { options, roster } = this.#context;
       if (options.random() < 3 / roster.liveCount()) this.#resolveAll();
     });
@@ -116,10 +119,9 @@ export class Joiner {
   #reconnect(): void {
     const { roster, options, isLeaving } = this.#context;
     if (isLeaving || roster.isAlone()) return;
-    const known = new Set([...roster.all()].map((record) => endpointText(record.endpoint)));
     const lost = [
       ...this.#failedEndpoints(),
-      ...this.#seedEndpoints().filter((endpoint) => !known.has(endpointText(endpoint))),
+      ...this.#seedEndpoints().filter((endpoint) => !roster.knows(endpoint)),
     ];
     if (lost.length === 0 || options.random() >= lost.length / roster.liveCount()) return;
     this.#sync.exchange(lost[Math.floor(options.random() * lost.length)]!, true);
@@ -151,7 +153,7 @@ export class Joiner {
 
   #every(intervalMs: number, run: () => void): void {
     const { timers, now, isLeaving } = this.#context;
-    if (isLeaving) return;
+    if (isLeaving || intervalMs === Infinity) return;
     timers.schedule(now + intervalMs, () => {
       this.#every(intervalMs, run);
       run();

@@ -1,5 +1,5 @@
 import type { Endpoint } from './address.ts';
-import type { MemberState } from './message.ts';
+import type { MemberState, RemoteState } from './message.ts';
 import type { Tags } from './tags.ts';
 import type { Timer } from './timers.ts';
 
@@ -25,7 +25,7 @@ export interface Suspicion {
   timer: Timer;
 }
 
-/** What this peer knows of one member. Changed only by the membership. */
+/** What this peer knows of one member. Changed only by the membership; `state` through the roster. */
 export interface MemberRecord {
   readonly name: string;
   endpoint: Endpoint;
@@ -33,6 +33,8 @@ export interface MemberRecord {
   /** What `meta` says. */
   tags: Tags;
   versions: Uint8Array;
+  /** As a full sync tells it; made anew after a change. */
+  told: RemoteState | undefined;
   /** Incarnation that told address and metadata; behind `incarnation` while we missed news. */
   contentIncarnation: number;
   incarnation: number;
@@ -41,6 +43,8 @@ export interface MemberRecord {
   suspicion: Suspicion | undefined;
   /** The last probe failed while every relay was silent: the next one decides. */
   isDoubted: boolean;
+  /** We learnt of it by our join and told nobody, because those who told us know. */
+  isUntold: boolean;
 }
 
 export function snapshot(record: MemberRecord): Member {
@@ -55,8 +59,12 @@ export function snapshot(record: MemberRecord): Member {
 }
 
 /** Alive or only suspected. */
+export function isLiveState(state: MemberState): boolean {
+  return state === 'alive' || state === 'suspect';
+}
+
 export function isLive(record: MemberRecord): boolean {
-  return record.state === 'alive' || record.state === 'suspect';
+  return isLiveState(record.state);
 }
 
 const rank: Readonly<Record<MemberState, number>> = { alive: 0, suspect: 1, dead: 2, left: 3 };

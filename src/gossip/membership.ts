@@ -7,6 +7,9 @@ import type { Alive, Dead, MemberState, RemoteState, Suspect } from './message.t
 import { suspicionMs, suspicionSpan } from './suspicion.ts';
 import { decodeTags, encodeTags, type Tags } from './tags.ts';
 
+/** Who says that a member lives: gossip, a full sync, or the full sync by which a lone peer joins. */
+type Source = 'news' | 'sync' | 'join';
+
 /**
  * Merges what is heard of members into the roster, tells it on, and defends this peer's own good name.
  * Per member the state is the greatest (incarnation, state) heard and the address and metadata those of
@@ -21,6 +24,10 @@ export class Membership {
   }
 
   alive(news: Alive): void {
+    this.#hearAlive(news, 'news');
+  }
+
+  #hearAlive(news: Alive, source: Source): void {
     const { roster, outbox, options, now } = this.#context;
     if (!isUsable(news)) {
       outbox.count('gossip_drops', 'bad-alive');
@@ -43,11 +50,11 @@ export class Membership {
       }
       const record = newRecord(news, now);
       roster.add(record);
-      this.#tellAlive(record);
+      this.#tellLearnt(record, source);
       outbox.event({ kind: 'join', member: snapshot(record) });
       return;
     }
-    this.#aliveKnown(known, news);
+    this.#aliveKnown(known, news, source);
   }
 
   suspect(news: Suspect): void {
@@ -92,29 +99,37 @@ export class Membership {
     outbox.event(hasLeft ? { kind: 'leave', member } : { kind: 'fail', member, by: news.from });
   }
 
-  /** Merges a full sync. A death that was not told as news is only taken as a suspicion. */
+  /**
+   * Merges a full sync. A death that was not told as news is only taken as a suspicion. A peer that was alone
+   * has nobody to tell what it learns: who told it knows.
+   */
   mergeAll(states: readonly RemoteState[]): void {
     const self = this.#context.options.name;
+    const source = this.#context.roster.isAlone() ? 'join' : 'sync';
     for (const state of states) {
       const { name: node, incarnation } = state;
-      if (state.state === 'alive') this.alive({ kind: 'alive', node, ...state });
+      if (state.state === 'alive') this.#hearAlive({ kind: 'alive', node, ...state }, source);
       else if (node === self) this.#accused(incarnation);
       else if (state.state === 'left') this.dead({ kind: 'dead', incarnation, node, from: node });
       else this.suspect({ kind: 'suspect', incarnation, node, from: self });
     }
   }
 
+  /**
+   * Tells on what the answer to our full sync lacked although our part went into it: what we learnt while
+   * the sync was under way, and kept to ourselves if we were alone.
+   */
+  tellMissing(states: readonly RemoteState[]): void {
+    const told = new Map(states.map(({ name, incarnation }) => [name, incarnation]));
+    for (const record of this.#context.roster.all()) {
+      if (record.state !== 'alive') continue;
+      if (record.incarnation > (told.get(record.name) ?? -1)) this.#tellAlive(record);
+    }
+  }
+
   /** Everything known, for a full sync. */
   remoteStates(): readonly RemoteState[] {
-    return [...this.#context.roster.all()].map((record) => ({
-      name: record.name,
-      address: record.endpoint.address,
-      port: record.endpoint.port,
-      meta: record.meta,
-      incarnation: record.incarnation,
-      state: record.state,
-      versions: record.versions,
-    }));
+    return Array.from(this.#context.roster.all(), (record) => (record.told ??= told(record)));
   }
 
   /** Tells that this peer is here. */
@@ -131,6 +146,7 @@ export class Membership {
     roster.self.tags = decodeTags(meta);
     roster.self.incarnation++;
     roster.self.contentIncarnation = roster.self.incarnation;
+    roster.self.told = undefined;
     this.#tellAlive(roster.self);
     outbox.event({ kind: 'update', member: snapshot(roster.self) });
   }
@@ -149,6 +165,7 @@ export class Membership {
   /** Forgets members that are gone for long. */
   forget(): void {
     const { roster, now } = this.#context;
+    if (roster.liveCount() === roster.size) return;
     for (const record of [...roster.all()]) {
       if (record === roster.self || isLive(record)) continue;
       const keptMs =
@@ -157,8 +174,12 @@ export class Membership {
     }
   }
 
-  #aliveKnown(record: MemberRecord, news: Alive): void {
-    if (news.incarnation <= record.contentIncarnation) return;
+  #aliveKnown(record: MemberRecord, news: Alive, source: Source): void {
+    if (news.incarnation <= record.contentIncarnation) {
+      if (record.isUntold && news.incarnation === record.incarnation)
+        this.#heardAgain(record, source);
+      return;
+    }
     const { outbox } = this.#context;
     const wasLive = isLive(record);
     record.endpoint = { address: news.address, port: news.port };
@@ -166,10 +187,11 @@ export class Membership {
     record.tags = decodeTags(news.meta);
     record.versions = news.versions;
     record.contentIncarnation = news.incarnation;
+    record.told = undefined;
     if (news.incarnation > record.incarnation) {
       this.#enter(record, news.incarnation, 'alive');
       // An older graver word must not be replaced in the queue, so only this case is told on.
-      this.#tellAlive(record);
+      this.#tellLearnt(record, source);
     }
     const kind = !wasLive && isLive(record) ? 'join' : 'update';
     outbox.event({ kind, member: snapshot(record) });
@@ -194,7 +216,11 @@ export class Membership {
 
   /** Someone says that we are suspect, dead or gone. */
   #accused(incarnation: number): void {
-    if (incarnation >= this.#context.roster.self.incarnation) this.#refute(incarnation);
+    const { roster, health, isLeaving } = this.#context;
+    if (incarnation < roster.self.incarnation || isLeaving) return;
+    // Others did not hear us in time: that may well be our own fault.
+    health.add(1);
+    this.#refute(incarnation);
   }
 
   /** Only this peer itself raises its incarnation, above its own and above the accused one. */
@@ -207,6 +233,7 @@ export class Membership {
     }
     roster.self.incarnation = Math.max(roster.self.incarnation, accused) + 1;
     roster.self.contentIncarnation = roster.self.incarnation;
+    roster.self.told = undefined;
     outbox.count('gossip_refutations', 'refuted');
     this.#tellAlive(roster.self);
   }
@@ -252,8 +279,10 @@ export class Membership {
     record.suspicion = undefined;
     record.incarnation = incarnation;
     record.isDoubted = false;
+    record.isUntold = false;
+    record.told = undefined;
     if (record.state === state) return;
-    record.state = state;
+    this.#context.roster.setState(record, state);
     record.stateSince = this.#context.now;
   }
 
@@ -261,12 +290,36 @@ export class Membership {
     this.#context.news.put(message.node, encodeMessage(message), false);
   }
 
+  /** What we kept to ourselves is still told by others, so it is news to somebody. A sync proves that it is old. */
+  #heardAgain(record: MemberRecord, source: Source): void {
+    if (source === 'news') this.#tellAlive(record);
+    else if (source === 'sync') record.isUntold = false;
+  }
+
+  #tellLearnt(record: MemberRecord, source: Source): void {
+    if (source === 'join') record.isUntold = true;
+    else this.#tellAlive(record);
+  }
+
   #tellAlive(record: MemberRecord): void {
+    record.isUntold = false;
     const { address, port } = record.endpoint;
     const { name: node, incarnation, meta, versions } = record;
     const message: Alive = { kind: 'alive', incarnation, node, address, port, meta, versions };
     this.#context.news.put(node, encodeMessage(message), true);
   }
+}
+
+function told(record: MemberRecord): RemoteState {
+  return {
+    name: record.name,
+    address: record.endpoint.address,
+    port: record.endpoint.port,
+    meta: record.meta,
+    incarnation: record.incarnation,
+    state: record.state,
+    versions: record.versions,
+  };
 }
 
 function newRecord(news: Alive, now: number): MemberRecord {
@@ -276,12 +329,14 @@ function newRecord(news: Alive, now: number): MemberRecord {
     meta: news.meta,
     tags: decodeTags(news.meta),
     versions: news.versions,
+    told: undefined,
     contentIncarnation: news.incarnation,
     incarnation: news.incarnation,
     state: 'alive',
     stateSince: now,
     suspicion: undefined,
     isDoubted: false,
+    isUntold: false,
   };
 }
 

@@ -1,4 +1,5 @@
 import { gossipLimits } from '../config/defaults.ts';
+import { Heap } from './heap.ts';
 
 interface Item {
   readonly name: string;
@@ -20,6 +21,8 @@ export function userSubject(name: string): string {
  */
 export class News {
   readonly #items = new Map<string, Item>();
+  /** Replaced pieces stay in it until they come up. */
+  readonly #queue = new Heap<Item>(isBefore);
   readonly #onDrop: () => void;
   #order = 0;
 
@@ -36,40 +39,56 @@ export class News {
   put(name: string, bytes: Uint8Array, isAlive: boolean, onSpread?: () => void): void {
     this.#items.delete(name);
     if (this.#items.size >= gossipLimits.newsMax) this.#dropOne();
-    this.#items.set(name, { name, bytes, isAlive, order: this.#order++, onSpread, sent: 0 });
+    const item: Item = { name, bytes, isAlive, order: this.#order++, onSpread, sent: 0 };
+    this.#items.set(name, item);
+    this.#queue.add(item);
+    if (this.#queue.size > 2 * gossipLimits.newsMax) this.#queue.sweep((one) => this.#waits(one));
   }
 
   /** Takes news whose bytes satisfy `fits`, and counts them as sent once; at `sendsMax` they are done. */
   take(fits: (bytes: Uint8Array) => boolean, sendsMax: number): readonly Uint8Array[] {
-    if (this.#items.size === 0) return [];
-    const taken: Uint8Array[] = [];
-    for (const item of this.#inOrder()) {
-      if (!fits(item.bytes)) continue;
-      taken.push(item.bytes);
-      item.sent++;
-      if (item.sent < sendsMax) continue;
-      this.#items.delete(item.name);
-      item.onSpread?.();
+    const taken: Item[] = [];
+    const unfit: Item[] = [];
+    // What is too large for the rest of a packet is passed over, but not for the whole queue each time.
+    while (unfit.length < gossipLimits.newsPassedOver) {
+      const item = this.#queue.take();
+      if (item === undefined) break;
+      if (!this.#waits(item)) continue;
+      (fits(item.bytes) ? taken : unfit).push(item);
     }
-    return taken;
+    for (const item of unfit) this.#queue.add(item);
+    for (const item of taken) this.#sent(item, sendsMax);
+    return taken.map(({ bytes }) => bytes);
   }
 
-  #inOrder(): readonly Item[] {
-    const items = [...this.#items.values()];
-    if (items.length === 1) return items;
-    return items.sort(
-      (one, other) =>
-        one.sent - other.sent ||
-        Number(other.isAlive) - Number(one.isAlive) ||
-        other.order - one.order,
-    );
+  #sent(item: Item, sendsMax: number): void {
+    item.sent++;
+    if (item.sent < sendsMax) {
+      this.#queue.add(item);
+      return;
+    }
+    this.#items.delete(item.name);
+    item.onSpread?.();
+  }
+
+  #waits(item: Item): boolean {
+    return this.#items.get(item.name) === item;
   }
 
   /** Drops the piece that would be told last. */
   #dropOne(): void {
-    const last = this.#inOrder().at(-1);
+    let last: Item | undefined;
+    for (const item of this.#items.values()) {
+      if (last === undefined || isBefore(last, item)) last = item;
+    }
     if (last === undefined) return;
     this.#items.delete(last.name);
     this.#onDrop();
   }
+}
+
+function isBefore(one: Item, other: Item): boolean {
+  if (one.sent !== other.sent) return one.sent < other.sent;
+  if (one.isAlive !== other.isAlive) return one.isAlive;
+  return one.order > other.order;
 }

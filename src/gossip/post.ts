@@ -9,6 +9,15 @@ import { compoundHasRoom, encodePacket, packetBytes } from './packet.ts';
 /** Version of the protocol from which packets carry a checksum. */
 const checksumVersion = 5;
 
+/**
+ * How often one member sends one piece of news among `count` members. In a cluster of less than ten chance
+ * would often pass somebody over, so there it is once for each of the others.
+ */
+export function newsSendsMax(mult: number, count: number): number {
+  const usual = mult * Math.ceil(Math.log10(count + 1));
+  return Math.max(usual, Math.min(count - 1, 2 * mult));
+}
+
 /** Makes packets: messages first, then as much news as the packet holds. */
 export class Post {
   readonly #context: SwimContext;
@@ -43,7 +52,7 @@ export class Post {
     const { news, roster, header, options } = this.#context;
     const bytesMax = gossipLimits.packetBytesMax - (options.packetOverheadBytes ?? 0);
     const sizes = first.map((bytes) => bytes.length);
-    const sendsMax = options.profile.retransmitMult * Math.ceil(Math.log10(roster.size + 1));
+    const sendsMax = newsSendsMax(options.profile.retransmitMult, roster.size);
     return news.take((bytes) => {
       const after = [...sizes, bytes.length];
       if (!compoundHasRoom(sizes.length)) return false;

@@ -39,6 +39,10 @@ export class Prober {
   readonly #post: Post;
   readonly #probes = new Map<number, Probe>();
   readonly #relayed = new Map<number, RelayedPing>();
+  /** The probe of the last turn. */
+  #turn: Probe | undefined;
+  /** A turn that came while the probe of the last one had still time. */
+  #isTurnDue = false;
   #seqNo: number;
 
   constructor(context: SwimContext, membership: Membership, post: Post) {
@@ -72,7 +76,8 @@ export class Prober {
     const ack: Ack = { kind: 'ack', seqNo: ping.seqNo, payload: new Uint8Array(0) };
     const asker = roster.get(ping.sourceNode);
     // The answer goes where the packet came from: an address inside it could name a victim.
-    if (asker !== undefined && isAt(asker, from)) this.#post.send(asker, [ack]);
+    if (asker !== undefined && isAt(asker, from))
+      this.#post.send(asker, this.#withAccusation(ack, asker));
     else this.#post.sendPlain(from, ack);
   }
 
@@ -126,6 +131,8 @@ export class Prober {
     }
     probe.target.isDoubted = false;
     this.#end(probe);
+    this.#context.health.add(-1);
+    this.#takeDueTurn(probe);
   }
 
   nack(nack: Nack): void {
@@ -151,28 +158,45 @@ export class Prober {
   }
 
   #tick(): void {
-    const { timers, now, options, roster, isLeaving } = this.#context;
+    const { timers, now, options, isLeaving } = this.#context;
     if (isLeaving) return;
     timers.schedule(now + options.profile.probeIntervalMs, () => {
       this.#tick();
     });
-    const target = roster.nextToProbe();
-    if (target !== undefined) this.#probe(target);
+    // A peer that doubts itself waits longer for an answer, and so probes more rarely.
+    if (this.#turn === undefined) this.#takeTurn();
+    else this.#isTurnDue = true;
   }
 
-  #probe(target: MemberRecord): void {
-    const { timers, now, options } = this.#context;
+  #takeTurn(): void {
+    const { roster, health } = this.#context;
+    this.#isTurnDue = false;
+    const target = roster.nextToProbe();
+    if (target !== undefined) this.#turn = this.#probe(target);
+    // With nobody to listen to there is nothing to be wrong about.
+    else health.add(-1);
+  }
+
+  /** The probe of the last turn is over. */
+  #takeDueTurn(probe: Probe): void {
+    if (probe !== this.#turn) return;
+    this.#turn = undefined;
+    if (this.#isTurnDue && !this.#context.isLeaving) this.#takeTurn();
+  }
+
+  #probe(target: MemberRecord): Probe {
+    const { timers, now, options, health } = this.#context;
+    const { probeIntervalMs, probeTimeoutMs } = options.profile;
     const seqNo = this.#nextSeqNo();
-    const dueAt = now + options.profile.probeIntervalMs;
-    const timer = timers.schedule(now + options.profile.probeTimeoutMs, () => {
+    const dueAt = now + health.scale(probeIntervalMs);
+    const timer = timers.schedule(now + health.scale(probeTimeoutMs), () => {
       this.#askOthers(probe, dueAt);
     });
     const probe: Probe = { seqNo, target, relays: 0, nacks: 0, stream: undefined, timer };
     this.#probes.set(seqNo, probe);
-    const messages: Message[] = [this.#pingMessage(seqNo, target)];
-    // A suspect hears at once of what it is accused, so that it can refute.
-    if (target.state === 'suspect') messages.push(this.#accusation(target));
-    this.#post.send(target, messages);
+    const ping = this.#pingMessage(seqNo, target);
+    this.#post.send(target, this.#withAccusation(ping, target));
+    return probe;
   }
 
   /** The direct ping has no answer: the path or the datagram may be at fault, not the member. */
@@ -188,18 +212,28 @@ export class Prober {
     for (const relay of relays) {
       this.#post.send(relay, [{ ...ping, kind: 'indirectPing', ...target.endpoint, nack: true }]);
     }
-    probe.stream = this.#context.nextStream();
-    const bytes = encodeStreamMessage(header, ping);
-    outbox.add({ kind: 'openStream', stream: probe.stream, to: target.endpoint, bytes });
+    if (options.profile.streamProbe) {
+      probe.stream = this.#context.nextStream();
+      const bytes = encodeStreamMessage(header, ping);
+      outbox.add({ kind: 'openStream', stream: probe.stream, to: target.endpoint, bytes });
+    }
     probe.timer = timers.schedule(dueAt, () => {
       this.#conclude(probe);
     });
   }
 
   #conclude(probe: Probe): void {
+    const { health } = this.#context;
+    this.#end(probe);
+    // A relay that cannot even say no: rather our own ears are at fault than so many others.
+    health.add(probe.relays === 0 ? 1 : Math.max(0, probe.relays - probe.nacks));
+    this.#judge(probe);
+    this.#takeDueTurn(probe);
+  }
+
+  #judge(probe: Probe): void {
     const { outbox, isLeaving } = this.#context;
     const { target } = probe;
-    this.#end(probe);
     if (isLeaving || !isLive(target)) return;
     outbox.count('gossip_probes', 'failed');
     // Silent relays say more about the relays or about us than about the target: it gets one more try.
@@ -235,6 +269,15 @@ export class Prober {
       sourcePort: options.endpoint.port,
       sourceNode: options.name,
     };
+  }
+
+  /** Whoever is held for suspect or dead hears of it with each message, so that it can refute at once. */
+  #withAccusation(message: Message, to: MemberRecord): readonly Message[] {
+    if (!this.#context.options.profile.buddyRule) return [message];
+    const accusation = this.#accusation(to);
+    if (to.state === 'suspect') return [message, accusation];
+    if (to.state === 'dead') return [message, { ...accusation, kind: 'dead' }];
+    return [message];
   }
 
   #accusation(target: MemberRecord): Message & { readonly kind: 'suspect' } {

@@ -1,17 +1,24 @@
 import type { Endpoint } from './address.ts';
-import { isLive, type MemberRecord } from './member.ts';
+import { isLive, isLiveState, type MemberRecord } from './member.ts';
+import type { MemberState } from './message.ts';
+import { Rotation, shuffle } from './rotation.ts';
 
-/** All members that this peer knows, itself first, and the order in which it probes them. */
+/** All members that this peer knows, itself first, and the orders in which it turns to them. */
 export class Roster {
   readonly self: MemberRecord;
   readonly #random: () => number;
   readonly #records = new Map<string, MemberRecord>();
-  #probeOrder: MemberRecord[] = [];
-  #probeNext = 0;
+  /** All but this peer; picking changes their order. */
+  readonly #others: MemberRecord[] = [];
+  readonly #toProbe: Rotation;
+  readonly #toTell: Rotation;
+  #liveCount = 1;
 
   constructor(self: MemberRecord, random: () => number) {
     this.self = self;
     this.#random = random;
+    this.#toProbe = new Rotation(random);
+    this.#toTell = new Rotation(random);
     this.#records.set(self.name, self);
   }
 
@@ -32,73 +39,83 @@ export class Roster {
     return undefined;
   }
 
+  /** Whether any member, also one that is gone, has this address. */
+  knows({ address, port }: Endpoint): boolean {
+    for (const { endpoint } of this.#records.values()) {
+      if (address === endpoint.address && port === endpoint.port) return true;
+    }
+    return false;
+  }
+
   all(): Iterable<MemberRecord> {
     return this.#records.values();
   }
 
   /** Living members, this peer included while it has not left. */
   liveCount(): number {
-    let count = 0;
-    for (const record of this.#records.values()) if (isLive(record)) count++;
-    return count;
+    return this.#liveCount;
   }
 
   /** True when no other member lives. */
   isAlone(): boolean {
-    for (const record of this.#records.values()) {
-      if (record !== this.self && isLive(record)) return false;
-    }
-    return true;
+    return this.#liveCount === (isLive(this.self) ? 1 : 0);
   }
 
-  /** New members take a random place in the running probe round, so that nobody is probed by all. */
   add(record: MemberRecord): void {
     this.#records.set(record.name, record);
-    const at = Math.floor(this.#random() * (this.#probeOrder.length + 1));
-    this.#probeOrder.splice(at, 0, record);
-    if (at < this.#probeNext) this.#probeNext++;
+    this.#others.push(record);
+    this.#toProbe.add(record);
+    this.#toTell.add(record);
+    if (isLive(record)) this.#liveCount++;
   }
 
   remove(record: MemberRecord): void {
-    this.#records.delete(record.name);
-    const at = this.#probeOrder.indexOf(record);
-    if (at === -1) return;
-    this.#probeOrder.splice(at, 1);
-    if (at < this.#probeNext) this.#probeNext--;
+    if (!this.#records.delete(record.name)) return;
+    this.#others.splice(this.#others.indexOf(record), 1);
+    this.#toProbe.remove(record);
+    this.#toTell.remove(record);
+    if (isLive(record)) this.#liveCount--;
   }
 
-  /** The next living member of the round; the order is shuffled when the round is over. */
+  setState(record: MemberRecord, state: MemberState): void {
+    this.#liveCount += Number(isLiveState(state)) - Number(isLive(record));
+    record.state = state;
+  }
+
+  /** The living member whose turn it is to be probed. */
   nextToProbe(): MemberRecord | undefined {
-    for (let tried = this.#probeOrder.length; tried > 0; tried--) {
-      if (this.#probeNext >= this.#probeOrder.length) {
-        this.#probeOrder = this.shuffled(this.#probeOrder);
-        this.#probeNext = 0;
-      }
-      const record = this.#probeOrder[this.#probeNext++]!;
-      if (isLive(record)) return record;
+    return this.#toProbe.next(isLive);
+  }
+
+  /** Up to `count` different members that fit, whose turn it is to get news. */
+  nextToTell(count: number, fits: (record: MemberRecord) => boolean): readonly MemberRecord[] {
+    const targets: MemberRecord[] = [];
+    while (targets.length < count) {
+      const record = this.#toTell.next((one) => fits(one) && !targets.includes(one));
+      if (record === undefined) break;
+      targets.push(record);
     }
-    return undefined;
+    return targets;
   }
 
   /** At most `count` different members other than this peer that fit, by chance. */
   pick(count: number, fits: (record: MemberRecord) => boolean): readonly MemberRecord[] {
-    const candidates = this.#probeOrder.filter(fits);
+    const others = this.#others;
     const picked: MemberRecord[] = [];
-    while (picked.length < count && candidates.length > 0) {
-      const at = Math.floor(this.#random() * candidates.length);
-      picked.push(candidates[at]!);
-      candidates[at] = candidates[candidates.length - 1]!;
-      candidates.pop();
+    // Draws without putting back: what was drawn gathers at the front.
+    for (let drawn = 0; drawn < others.length && picked.length < count; drawn++) {
+      const at = drawn + Math.floor(this.#random() * (others.length - drawn));
+      const record = others[at]!;
+      others[at] = others[drawn]!;
+      others[drawn] = record;
+      if (fits(record)) picked.push(record);
     }
     return picked;
   }
 
   shuffled<T>(items: readonly T[]): T[] {
     const result = [...items];
-    for (let i = result.length - 1; i > 0; i--) {
-      const other = Math.floor(this.#random() * (i + 1));
-      [result[i], result[other]] = [result[other]!, result[i]!];
-    }
+    shuffle(result, this.#random);
     return result;
   }
 }

@@ -11,6 +11,7 @@ import {
 } from './effect.ts';
 import { FullSync } from './full-sync.ts';
 import { Gossiper } from './gossiper.ts';
+import { Health } from './health.ts';
 import { Joiner } from './joiner.ts';
 import { isLive, snapshot, type Member, type MemberRecord } from './member.ts';
 import { Membership } from './membership.ts';
@@ -20,6 +21,7 @@ import { decodePacket, labelHeader } from './packet.ts';
 import { Post } from './post.ts';
 import { Prober } from './prober.ts';
 import { Roster } from './roster.ts';
+import { RunningTime } from './running-time.ts';
 import { encodeStreamMessage } from './stream-codec.ts';
 import { decodeTags, encodeTags } from './tags.ts';
 import { Timers } from './timers.ts';
@@ -43,11 +45,14 @@ export class Swim {
   readonly #sync: FullSync;
   readonly #joiner: Joiner;
   readonly #post: Post;
+  readonly #time: RunningTime;
+  /** The outer time that the shell was last asked to wake us at. */
   #wakeAt: number | undefined;
 
   constructor(options: SwimOptions, now: number) {
     const outbox = new Outbox();
     let stream = 0;
+    this.#time = new RunningTime(now);
     this.#context = {
       options,
       header: labelHeader(options.label),
@@ -57,6 +62,7 @@ export class Swim {
       news: new News(() => {
         outbox.count('gossip_drops', 'news-full');
       }),
+      health: new Health(options.profile.healthMax),
       now,
       isLeaving: false,
       nextStream: () => (stream += 2),
@@ -70,16 +76,29 @@ export class Swim {
     this.#joiner = new Joiner(this.#context, this.#membership, this.#sync);
   }
 
-  /** Takes one input at `now`, in milliseconds of a clock that never goes back. */
+  /**
+   * Takes one input at `now`, in milliseconds of a clock that never goes back. Inputs that come late because
+   * the process stood still are understood: see `RunningTime`.
+   */
   handle(input: SwimInput, now: number): readonly SwimEffect[] {
-    this.#context.now = now;
+    const { timers, outbox, health } = this.#context;
+    if (this.#time.advance(now, timers.nextAt)) {
+      outbox.count('gossip_timers', 'late');
+      health.add(1);
+    }
+    this.#context.now = this.#time.now;
     this.#dispatch(input);
     this.#gossiper.wakeIfNeeded();
-    const { timers, outbox } = this.#context;
-    const wakeAt = timers.nextAt;
+    const dueAt = timers.nextAt;
+    const wakeAt = dueAt === undefined ? undefined : this.#time.wakeAt(dueAt);
     if (wakeAt !== undefined && wakeAt !== this.#wakeAt) outbox.add({ kind: 'wake', at: wakeAt });
     this.#wakeAt = wakeAt;
     return outbox.drain();
+  }
+
+  /** How far this peer may trust its own ears: 0 is well, the profile's `healthMax` the worst. */
+  get health(): number {
+    return this.#context.health.score;
   }
 
   /** All members known, this peer first; those that failed or left stay listed until forgotten. */
@@ -99,8 +118,7 @@ export class Swim {
         if (!this.#prober.streamClosed(input.stream)) this.#sync.closed(input.stream);
         return;
       case 'timer':
-        this.#wakeAt = undefined;
-        this.#context.timers.runDue(this.#context.now);
+        this.#timer();
         return;
       case 'resolved':
         this.#joiner.resolved(input.host, input.addresses);
@@ -140,6 +158,14 @@ export class Swim {
         this.#post.sendPlain(input.to, userMessage(input.bytes));
         return;
     }
+  }
+
+  #timer(): void {
+    const { timers, now } = this.#context;
+    this.#wakeAt = undefined;
+    if (timers.nextAt === undefined || timers.nextAt > now || !this.#time.mayRunTimers) return;
+    timers.runDue(now);
+    this.#time.timersRan();
   }
 
   #start(): void {
@@ -262,11 +288,13 @@ function selfRecord(options: SwimOptions, now: number): MemberRecord {
     meta,
     tags: decodeTags(meta),
     versions: ourVersions,
+    told: undefined,
     contentIncarnation: options.incarnation,
     incarnation: options.incarnation,
     state: 'alive',
     stateSince: now,
     suspicion: undefined,
     isDoubted: false,
+    isUntold: false,
   };
 }

@@ -7,7 +7,7 @@ import { Swim, type Member, type SwimEffect, type SwimEvent } from '../../src/go
 import type { Message, PushPull, RemoteState } from '../../src/gossip/message.ts';
 import { decodePacket, encodePacket } from '../../src/gossip/packet.ts';
 import { StreamDecoder } from '../../src/gossip/stream-decoder.ts';
-import { seededRandom } from '../support/gossip-network.ts';
+import { pass, seededRandom } from '../support/gossip-network.ts';
 
 const noLabel = new Uint8Array(0);
 const from = { address: '10.0.0.9', port: 7946 };
@@ -341,7 +341,7 @@ describe('a probe that nobody answers', () => {
 
   it('goes to a relay and over a stream after the time-out', () => {
     const { swim, seqNo } = probing();
-    const effects = swim.handle({ kind: 'timer' }, 200);
+    const effects = pass(swim, 0, 200);
     const stream = effects.find((effect) => effect.kind === 'openStream');
     assert.equal(stream?.to.address, '10.1.0.1');
     const asked = effects.flatMap((effect) => {
@@ -354,35 +354,36 @@ describe('a probe that nobody answers', () => {
 
   it('makes its target suspect when a relay says that it got no answer either', () => {
     const { swim, seqNo } = probing();
-    swim.handle({ kind: 'timer' }, 200);
+    pass(swim, 0, 200);
+    pass(swim, 200, 400);
     swim.handle({ kind: 'packet', bytes: packet({ kind: 'nack', seqNo }), from }, 400);
-    assert.deepEqual(events(swim.handle({ kind: 'timer' }, 500)), ['suspect']);
+    assert.deepEqual(events(pass(swim, 400, 500)), ['suspect']);
   });
 
   it('is made once more when the relay was silent too, and then decides', () => {
     const { swim } = probing();
-    swim.handle({ kind: 'timer' }, 200);
-    const again = swim.handle({ kind: 'timer' }, 500);
+    pass(swim, 0, 200);
+    const again = pass(swim, 200, 500);
     assert.deepEqual(events(again), []);
     assert.equal(pings(again, '10.1.0.1').length, 1);
-    swim.handle({ kind: 'timer' }, 700);
-    assert.deepEqual(events(swim.handle({ kind: 'timer' }, 1_000)), ['suspect']);
+    assert.deepEqual(events(pass(swim, 500, 1_490)), []);
+    assert.deepEqual(events(pass(swim, 1_490, 1_500)), ['suspect']);
     assert.equal(member(swim, 'relay')?.state, 'alive');
   });
 
   it('is over when the ack comes late, by a relay or over the stream', () => {
     const { swim, seqNo } = probing();
-    const stream = swim
-      .handle({ kind: 'timer' }, 200)
-      .find((effect) => effect.kind === 'openStream')!.stream;
+    const stream = pass(swim, 0, 200).find((effect) => effect.kind === 'openStream')!.stream;
     const ack = { kind: 'ack', seqNo, payload: new Uint8Array(0) } as const;
+    pass(swim, 200, 499);
     swim.handle({ kind: 'streamMessage', stream, message: ack }, 499);
-    assert.deepEqual(events(swim.handle({ kind: 'timer' }, 5_000)), []);
+    assert.deepEqual(events(pass(swim, 499, 5_000)), []);
     const other = probing();
-    other.swim.handle({ kind: 'timer' }, 200);
+    pass(other.swim, 0, 200);
     const bytes = packet({ ...ack, seqNo: other.seqNo });
+    pass(other.swim, 200, 499);
     other.swim.handle({ kind: 'packet', bytes, from }, 499);
-    assert.deepEqual(events(other.swim.handle({ kind: 'timer' }, 5_000)), []);
+    assert.deepEqual(events(pass(other.swim, 499, 5_000)), []);
   });
 
   it('carries the accusation to a target that is suspect already', () => {
@@ -456,8 +457,7 @@ describe('strangers', () => {
     for (let i = 0; i < gossipLimits.relayedPingsMax; i++) tell(swim, relay);
     assert.deepEqual(drops(tell(swim, relay)), ['relays-full']);
     // Once the relayed pings have run out there is room again.
-    swim.handle({ kind: 'timer' }, 10_000);
-    swim.handle({ kind: 'timer' }, 20_000);
+    pass(swim, 0, 20_000);
     assert.deepEqual(drops(tell(swim, relay)), []);
   });
 

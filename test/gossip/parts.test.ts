@@ -7,7 +7,7 @@ import { firstIncarnation, Swim, type SwimEffect } from '../../src/gossip/index.
 import { News } from '../../src/gossip/news.ts';
 import { suspicionMs, suspicionSpan } from '../../src/gossip/suspicion.ts';
 import { Timers, type Timer } from '../../src/gossip/timers.ts';
-import { seededRandom } from '../support/gossip-network.ts';
+import { pass, seededRandom } from '../support/gossip-network.ts';
 
 describe('a packet with a forged source', () => {
   it('gets no answer when it came from port 0, and is counted', () => {
@@ -186,7 +186,7 @@ describe('seeds with names', () => {
     const first = dialled(swim.handle({ kind: 'resolved', host: 'peers.example', addresses }, 5));
     assert.equal(first.length, gossipLimits.joinParallel);
     assert.ok(!first.includes('10.0.0.1'));
-    const later = swim.handle({ kind: 'timer' }, 600);
+    const later = pass(swim, 5, 600);
     assert.equal(asked(later), 1);
     assert.ok(dialled(later).length > 0);
     assert.ok(dialled(later).every((address) => !first.includes(address)));
@@ -200,7 +200,7 @@ describe('seeds with names', () => {
     swim.handle({ kind: 'streamClosed', stream: 2 }, 2);
     const failed = swim.handle({ ...known, addresses: [] }, 3);
     assert.ok(failed.some((effect) => effect.kind === 'count' && effect.reason === 'unresolved'));
-    assert.deepEqual(dialled(swim.handle({ kind: 'timer' }, 600)), ['10.0.0.2']);
+    assert.deepEqual(dialled(pass(swim, 3, 600)), ['10.0.0.2']);
   });
 
   it('are tried ever more rarely, and for ever', () => {

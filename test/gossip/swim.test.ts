@@ -345,3 +345,65 @@ describe('metadata', () => {
     assert.deepEqual(p1!.member('p1'), before);
   });
 });
+
+describe('a process that is stopped for a while', () => {
+  for (const [ms, isLost] of [
+    [1_500, false],
+    [8_000, false],
+    [8_000, true],
+    [120_000, true],
+  ] as const) {
+    const what = isLost ? 'having lost what waited' : 'reading what waited';
+    it(`for ${ms} ms accuses nobody and is back at once, ${what}`, () => {
+      for (const seed of seeds) {
+        const network = new GossipNetwork({ seed });
+        const peers = network.grow(10);
+        network.run(2_000 + seed * 77);
+        const sleeper = peers[3]!;
+        network.pause(sleeper);
+        network.run(ms);
+        const isDead = allSee(others(peers, sleeper), sleeper.name, 'dead');
+        assert.equal(isDead, ms > 4_500, `seed ${seed}`);
+        if (isLost) sleeper.waiting = sleeper.waiting!.filter(({ kind }) => kind === 'timer');
+        network.resume(sleeper);
+        // The next probe of its own tells it that it is held for dead.
+        const tookMs = network.runUntil(() => network.allSeeAlive(peers), 30_000);
+        assert.ok(tookMs <= (isLost ? 1_200 : 600), `seed ${seed}: ${tookMs} ms`);
+        network.run(10_000);
+        for (const peer of others(peers, sleeper)) {
+          for (const { name } of others(peers, sleeper)) {
+            assert.ok(!peer.has('suspect', name), `seed ${seed}: ${name}`);
+          }
+        }
+        assert.ok(!sleeper.has('fail'));
+      }
+    });
+  }
+});
+
+describe('incarnations', () => {
+  it('are raised by the member itself alone, whatever befalls the cluster', () => {
+    for (const seed of seeds) {
+      const network = new GossipNetwork({ seed, loss: 0.2 });
+      const peers = network.grow(6);
+      const check = (): boolean => {
+        for (const peer of peers) {
+          for (const other of peers) {
+            const held = peer.member(other.name);
+            const own = other.member(other.name)!.incarnation;
+            assert.ok(held === undefined || held.incarnation <= own, `seed ${seed}`);
+          }
+        }
+        return false;
+      };
+      network.partition(peers.slice(0, 2), peers.slice(2));
+      network.runUntil(check, 8_000);
+      network.heal();
+      network.pause(peers[4]!);
+      network.runUntil(check, 4_000);
+      network.resume(peers[4]!);
+      network.runUntil(check, 20_000);
+      assert.ok(network.allSeeAlive(peers), `seed ${seed}`);
+    }
+  });
+});

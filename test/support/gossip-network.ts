@@ -42,6 +42,8 @@ export class SimulatedPeer {
   /** Kinds of what it got and of what happened, in their order. */
   readonly order: string[] = [];
   isRunning = true;
+  /** What waits for a process that is stopped. */
+  waiting: SwimInput[] | undefined;
   nextAccepted = 1;
   wake: Timer | undefined;
 
@@ -152,9 +154,26 @@ export class GossipNetwork {
     return peers.every((peer) => peers.every((other) => peer.state(other.name) === 'alive'));
   }
 
+  /** Stops the process: what comes waits. */
+  pause(peer: SimulatedPeer): void {
+    peer.waiting = [];
+  }
+
+  /** Lets it go on: its timer comes before what waits, as in the event loop of Node. */
+  resume(peer: SimulatedPeer): void {
+    const inputs = peer.waiting ?? [];
+    peer.waiting = undefined;
+    inputs.sort((one, other) => Number(other.kind === 'timer') - Number(one.kind === 'timer'));
+    for (const input of inputs) this.input(peer, input);
+  }
+
   /** Gives one input and does what the machine wants. */
   input(peer: SimulatedPeer, input: SwimInput): void {
     if (!peer.isRunning) return;
+    if (peer.waiting !== undefined) {
+      peer.waiting.push(input);
+      return;
+    }
     for (const effect of peer.swim.handle(input, this.now)) this.#do(peer, effect);
   }
 
@@ -327,4 +346,14 @@ export class GossipNetwork {
     const [least, most] = this.#delayMs;
     this.#clock.schedule(this.now + least + this.#random() * (most - least), run);
   }
+}
+
+/** Lets a machine's time pass from one moment to another, in steps at which no timer is late. */
+export function pass(swim: Swim, from: number, to: number): readonly SwimEffect[] {
+  const effects: SwimEffect[] = [];
+  for (let now = from; now < to;) {
+    now = Math.min(to, now + 10);
+    effects.push(...swim.handle({ kind: 'timer' }, now));
+  }
+  return effects;
 }

@@ -182,7 +182,7 @@ export class GossipAgent {
     this.#input({ kind: 'sync', name });
   }
 
-  /** What every full sync brings to the other side. Throws RangeError above 2 MiB. */
+  /** What every full sync brings to the other side. Throws RangeError above 4 MiB. */
   setUserState(bytes: Uint8Array): void {
     this.#userState = bytes;
     this.#serf?.setOwnState(bytes);
@@ -335,7 +335,7 @@ export class GossipAgent {
         this.#serf?.message(effect.bytes);
         return;
       case 'count':
-        this.#options.counters.count(effect.name, effect.reason);
+        this.#options.counters.count(effect.name, effect.reason, effect.by);
         return;
     }
   }
@@ -362,18 +362,7 @@ export class GossipAgent {
     clearTimeout(this.#wake);
     const delay = Math.max(0, Math.ceil(at - performance.now()));
     this.#wake = setTimeout(() => {
-      const isLate = performance.now() - at > gossipLimits.timerLateMs;
-      if (!isLate) {
-        this.#input({ kind: 'timer' });
-        return;
-      }
-      // We were held up: answers that wait in the socket come before judgement on who is silent.
-      this.#options.counters.count('gossip_timers', 'late');
-      setImmediate(() =>
-        setImmediate(() => {
-          this.#input({ kind: 'timer' });
-        }),
-      );
+      this.#input({ kind: 'timer' });
     }, delay);
   }
 

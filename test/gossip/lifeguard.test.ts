@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { gossipProfiles } from '../../src/config/defaults.ts';
+import { encodeMessage, ourVersions } from '../../src/gossip/codec.ts';
+import { Health } from '../../src/gossip/health.ts';
+import { Swim, type SwimEffect } from '../../src/gossip/index.ts';
+import type { Message } from '../../src/gossip/message.ts';
+import { decodePacket, encodePacket } from '../../src/gossip/packet.ts';
+import { GossipNetwork, pass, seededRandom } from '../support/gossip-network.ts';
+
+const noLabel = new Uint8Array(0);
+const { fast } = gossipProfiles;
+
+/** A machine that knows members m1, m2, … at 10.1.0.1, … and probes none of its own accord. */
+class Bench {
+  readonly swim: Swim;
+  now = 0;
+
+  constructor(members: number, profile: typeof fast = fast) {
+    this.swim = new Swim(
+      {
+        name: 'self',
+        incarnation: 5,
+        endpoint: { address: '10.0.0.1', port: 7946 },
+        label: '',
+        seeds: [],
+        profile,
+        tags: {},
+        random: seededRandom(1),
+      },
+      0,
+    );
+    for (let i = 1; i <= members; i++) {
+      this.hear({
+        kind: 'alive',
+        incarnation: 1,
+        node: `m${i}`,
+        address: `10.1.0.${i}`,
+        port: 7946,
+        meta: new Uint8Array(0),
+        versions: ourVersions,
+      });
+    }
+  }
+
+  hear(message: Message): readonly SwimEffect[] {
+    const bytes = encodePacket(noLabel, [encodeMessage(message)], false);
+    const from = { address: '10.9.9.9', port: 7946 };
+    return this.swim.handle({ kind: 'packet', bytes, from }, this.now);
+  }
+
+  wait(ms: number): readonly SwimEffect[] {
+    const effects = pass(this.swim, this.now, this.now + ms);
+    this.now += ms;
+    return effects;
+  }
+
+  /** Probes m1; the number of the ping. */
+  probe(): number {
+    const effects = this.swim.handle({ kind: 'probe', name: 'm1' }, this.now);
+    const ping = messages(effects).find(({ kind }) => kind === 'ping');
+    assert.ok(ping?.kind === 'ping');
+    return ping.seqNo;
+  }
+}
+
+function messages(effects: readonly SwimEffect[]): readonly Message[] {
+  return effects.flatMap((effect) => {
+    if (effect.kind !== 'send') return [];
+    const packet = decodePacket(effect.bytes, noLabel);
+    return packet.ok ? packet.value.messages : [];
+  });
+}
+
+function sum(effects: readonly SwimEffect[], name: string): number {
+  return effects.reduce(
+    (total, effect) => total + (effect.kind === 'count' && effect.name === name ? effect.by : 0),
+    0,
+  );
+}
+
+describe('local health', () => {
+  it('stays between 0 and its worst, and stretches time by one length for each point', () => {
+    const health = new Health(3);
+    const seen: number[] = [];
+    for (const points of [-1, 1, 1, 0, 4, -1, -9]) {
+      health.add(points);
+      seen.push(health.score, health.scale(200));
+    }
+    assert.deepEqual(seen, [0, 200, 1, 400, 2, 600, 2, 600, 3, 800, 2, 600, 0, 200]);
+    const off = new Health(0);
+    off.add(5);
+    assert.equal(off.scale(200), 200);
+  });
+
+  it('suffers from relays that say nothing, not from those that say no', () => {
+    for (const [nacks, score] of [
+      [0, 3],
+      [1, 2],
+      [3, 0],
+    ] as const) {
+      const bench = new Bench(5);
+      const seqNo = bench.probe();
+      bench.wait(200);
+      for (let i = 0; i < nacks; i++) bench.hear({ kind: 'nack', seqNo });
+      bench.wait(300);
+      assert.equal(bench.swim.health, score, `${nacks} nacks`);
+    }
+  });
+
+  it('suffers from a failed probe by one where there are no relays', () => {
+    const bench = new Bench(1);
+    bench.probe();
+    bench.wait(500);
+    assert.equal(bench.swim.health, 1);
+  });
+
+  it('recovers by one with each answer, and suffers by one from each accusation', () => {
+    const bench = new Bench(1);
+    for (let i = 1; i <= 10; i++) {
+      bench.hear({ kind: 'suspect', incarnation: 4 + i, node: 'self', from: 'm1' });
+    }
+    assert.equal(bench.swim.health, fast.healthMax);
+    for (let left = fast.healthMax - 1; left >= 0; left--) {
+      const seqNo = bench.probe();
+      bench.hear({ kind: 'ack', seqNo, payload: new Uint8Array(0) });
+      assert.equal(bench.swim.health, left);
+    }
+  });
+
+  it('does not suffer from an accusation of the past, nor from its own name after a restart', () => {
+    const bench = new Bench(1);
+    bench.hear({ kind: 'suspect', incarnation: 4, node: 'self', from: 'm1' });
+    bench.hear({
+      kind: 'alive',
+      incarnation: 9,
+      node: 'self',
+      address: '10.0.0.1',
+      port: 7946,
+      meta: Uint8Array.of(1),
+      versions: ourVersions,
+    });
+    assert.equal(bench.swim.members()[0]?.incarnation, 10);
+    assert.equal(bench.swim.health, 0);
+  });
+
+  it('stretches the time-out and the time of a probe', () => {
+    for (const healthMax of [fast.healthMax, 0]) {
+      const bench = new Bench(1, { ...fast, healthMax });
+      bench.hear({ kind: 'suspect', incarnation: 5, node: 'self', from: 'm1' });
+      bench.hear({ kind: 'suspect', incarnation: 6, node: 'self', from: 'm1' });
+      const times = healthMax === 0 ? 1 : 3;
+      bench.probe();
+      const isTried = (effects: readonly SwimEffect[]): boolean =>
+        effects.some(({ kind }) => kind === 'openStream');
+      assert.ok(!isTried(bench.wait(200 * times - 10)));
+      assert.ok(isTried(bench.wait(10)));
+      assert.equal(sum(bench.wait(300 * times - 10), 'gossip_probes'), 0);
+      assert.equal(sum(bench.wait(10), 'gossip_probes'), 1);
+    }
+  });
+
+  it('makes probes rarer while they are not answered, and takes the next turn once one is over', () => {
+    const network = new GossipNetwork({ seed: 4 });
+    const [p1, p2] = network.grow(2);
+    network.run(1_000);
+    const start = network.now;
+    const own = p1!.member('p1')!.incarnation;
+    for (let i = 0; i < 3; i++) {
+      const bytes = encodePacket(
+        Uint8Array.from([244, 4, ...Buffer.from('test')]),
+        [encodeMessage({ kind: 'suspect', incarnation: own + i, node: 'p1', from: 'p2' })],
+        false,
+      );
+      network.input(p1!, { kind: 'packet', bytes, from: p2!.endpoint });
+    }
+    assert.equal(p1!.swim.health, 3);
+    network.dropPacket = () => true;
+    network.blockStream = () => true;
+    network.run(10_000);
+    const [suspect, fail] = ['suspect', 'fail'].map(
+      (kind) => p1!.events.find(({ event }) => event.kind === kind)!.at - start,
+    );
+    // A probe of 4 x 0.5 s, which began within the first 0.5 s.
+    assert.ok(suspect! > 2_000 && suspect! <= 2_500, `${suspect}`);
+    // The second, of 5 x 0.5 s, begins at the end of the first and is still open when p2 is dead.
+    assert.equal(fail! - suspect!, 2_000);
+    assert.equal(p1!.count('gossip_probes:failed'), 1);
+  });
+});
+
+describe('a process that stood still', () => {
+  it('judges nobody by the time it stood, and counts it against itself', () => {
+    const bench = new Bench(3);
+    const seqNo = bench.probe();
+    bench.wait(200);
+    bench.now += 60_000;
+    const late = bench.swim.handle({ kind: 'timer' }, bench.now);
+    assert.equal(sum(late, 'gossip_timers'), 1);
+    assert.equal(sum(late, 'gossip_probes'), 0);
+    assert.equal(bench.swim.health, 1);
+    bench.hear({ kind: 'ack', seqNo, payload: new Uint8Array(0) });
+    assert.equal(sum(bench.wait(1_000), 'gossip_probes'), 0);
+    assert.equal(bench.swim.health, 0);
+  });
+
+  it('does not condemn a suspect that it could not hear', () => {
+    const bench = new Bench(1);
+    bench.hear({ kind: 'suspect', incarnation: 1, node: 'm1', from: 'self' });
+    bench.wait(1_000);
+    bench.now += 60_000;
+    bench.swim.handle({ kind: 'timer' }, bench.now);
+    assert.equal(bench.swim.members()[1]?.state, 'suspect');
+    // Nothing was due before the end of the 2 s for which it is suspect, so only the grace is left.
+    bench.wait(40);
+    assert.equal(bench.swim.members()[1]?.state, 'suspect');
+    bench.wait(10);
+    assert.equal(bench.swim.members()[1]?.state, 'dead');
+  });
+
+  it('asks to be woken when its time is up, not when that would have been', () => {
+    const bench = new Bench(1);
+    bench.wait(10);
+    bench.probe();
+    bench.now += 5_000;
+    const effects = bench.swim.handle({ kind: 'timer' }, bench.now);
+    const wake = effects.findLast((effect) => effect.kind === 'wake');
+    assert.equal(wake?.at, 5_060);
+  });
+});
+
+describe('the buddy rule', () => {
+  it('tells a suspect with its ping, unless it is switched off', () => {
+    for (const buddyRule of [true, false]) {
+      const bench = new Bench(2, { ...fast, buddyRule });
+      bench.hear({ kind: 'suspect', incarnation: 1, node: 'm1', from: 'm2' });
+      const sent = messages(bench.swim.handle({ kind: 'probe', name: 'm1' }, bench.now));
+      const own = sent.filter((one) => one.kind === 'suspect' && one.from === 'self');
+      assert.equal(own.length, buddyRule ? 1 : 0);
+    }
+  });
+});
+
+describe('the probe over a stream', () => {
+  it('is not made where the profile has none', () => {
+    const bench = new Bench(1, { ...fast, streamProbe: false });
+    bench.probe();
+    const effects = bench.wait(500);
+    assert.ok(!effects.some(({ kind }) => kind === 'openStream'));
+    assert.equal(bench.swim.members()[1]?.state, 'suspect');
+  });
+});
