@@ -65,13 +65,26 @@ export function isUnspecified(address: string): boolean {
   return address === '0.0.0.0' || address === '::';
 }
 
+/** Four numbers up to 255 without leading zeros. Reads by hand: each message has an address or two. */
 function ipv4Bytes(text: string): Uint8Array | undefined {
-  const parts = text.split('.');
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part))) {
-    return undefined;
+  const bytes = new Uint8Array(4);
+  let part = 0;
+  let value = -1;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (digit >= 0 && digit <= 9) {
+      if (value === 0) return undefined;
+      value = value === -1 ? digit : value * 10 + digit;
+      if (value > 255) return undefined;
+    } else {
+      if (text[i] !== '.' || value === -1 || part === 3) return undefined;
+      bytes[part++] = value;
+      value = -1;
+    }
   }
-  const numbers = parts.map(Number);
-  return numbers.every((number) => number <= 255) ? Uint8Array.from(numbers) : undefined;
+  if (part !== 3 || value === -1) return undefined;
+  bytes[3] = value;
+  return bytes;
 }
 
 function ipv6Bytes(text: string): Uint8Array | undefined {

@@ -1,6 +1,6 @@
-import { Encoder } from '@msgpack/msgpack';
 import { gossipLimits } from '../config/defaults.ts';
 import { addressBytes } from './address.ts';
+import { MapWriter, type WireValue } from './map-writer.ts';
 import {
   memberStates,
   type Decoded,
@@ -32,17 +32,21 @@ export const wireType = {
 /** Protocol versions that we speak and announce: 1 to 5, speaking 2; serf's delegate 2 to 5, 4. */
 export const ourVersions: Uint8Array = Uint8Array.of(1, 5, 2, 2, 5, 4);
 
-/** One for all messages: each encoder of its own would allocate 2 KiB to write 60 bytes. */
-const encoder = new Encoder({ sortKeys: true });
+/** One for all messages: it keeps its buffer. */
+const writer = new MapWriter();
 
 const uint32Max = 0xffff_ffff;
 const portMax = 0xffff;
 const versionBytesMax = 16;
 
-/** One message as bytes: its type and a msgpack map with sorted keys, as memberlist writes it. */
+/**
+ * One message as bytes: its type and a msgpack map, whose keys have the order of their bytes, as memberlist
+ * writes it.
+ */
 export function encodeMessage(message: Message): Uint8Array {
-  if (message.kind === 'user') return typed(wireType.user, message.payload);
-  return typed(wireType[message.kind], encodeMap(messageFields(message)));
+  if (message.kind === 'user')
+    return Buffer.concat([Uint8Array.of(wireType.user), message.payload]);
+  return writer.write(wireType[message.kind], messageFields(message));
 }
 
 /** Reads one message. Total: any bytes give a message or a fault, never an exception. */
@@ -71,7 +75,7 @@ export interface PushPullHeader {
 
 export function encodePushPullHeader(header: PushPullHeader): Uint8Array {
   const { nodes, userStateLen, join } = header;
-  return encodeMap({ Nodes: nodes, UserStateLen: userStateLen, Join: join });
+  return writer.write(undefined, { Join: join, Nodes: nodes, UserStateLen: userStateLen });
 }
 
 export function decodePushPullHeader(body: Uint8Array): Decoded<PushPullHeader> {
@@ -86,12 +90,12 @@ export function decodePushPullHeader(body: Uint8Array): Decoded<PushPullHeader> 
 }
 
 export function encodeRemoteState(state: RemoteState): Uint8Array {
-  return encodeMap({
-    Name: state.name,
+  return writer.write(undefined, {
     Addr: wireAddress(state.address),
-    Port: state.port,
-    Meta: wireBytes(state.meta),
     Incarnation: state.incarnation,
+    Meta: wireBytes(state.meta),
+    Name: state.name,
+    Port: state.port,
     State: memberStates.indexOf(state.state),
     Vsn: wireBytes(state.versions),
   });
@@ -182,33 +186,35 @@ function readAccusation(fields: Fields): { incarnation: number; node: string; fr
   };
 }
 
-function messageFields(message: Exclude<Message, { kind: 'user' }>): Record<string, unknown> {
+function messageFields(
+  message: Exclude<Message, { kind: 'user' }>,
+): Readonly<Record<string, WireValue | undefined>> {
   switch (message.kind) {
     case 'ping':
-      return { SeqNo: message.seqNo, Node: message.node, ...source(message) };
+      return { Node: message.node, SeqNo: message.seqNo, ...source(message) };
     case 'indirectPing':
       return {
-        SeqNo: message.seqNo,
-        Target: wireAddress(message.address),
-        Port: message.port,
-        Node: message.node,
         Nack: message.nack,
+        Node: message.node,
+        Port: message.port,
+        SeqNo: message.seqNo,
         ...source(message),
+        Target: wireAddress(message.address),
       };
     case 'ack':
-      return { SeqNo: message.seqNo, Payload: wireBytes(message.payload) };
+      return { Payload: wireBytes(message.payload), SeqNo: message.seqNo };
     case 'nack':
       return { SeqNo: message.seqNo };
     case 'suspect':
     case 'dead':
-      return { Incarnation: message.incarnation, Node: message.node, From: message.from };
+      return { From: message.from, Incarnation: message.incarnation, Node: message.node };
     case 'alive':
       return {
-        Incarnation: message.incarnation,
-        Node: message.node,
         Addr: wireAddress(message.address),
-        Port: message.port,
+        Incarnation: message.incarnation,
         Meta: wireBytes(message.meta),
+        Node: message.node,
+        Port: message.port,
         Vsn: wireBytes(message.versions),
       };
     case 'error':
@@ -221,16 +227,17 @@ function source(fields: {
   readonly sourceAddress: string;
   readonly sourcePort: number;
   readonly sourceNode: string;
-}): Record<string, unknown> {
+}): {
+  readonly SourceAddr: Uint8Array | null | undefined;
+  readonly SourceNode: string | undefined;
+  readonly SourcePort: number | undefined;
+} {
+  const { sourceAddress, sourcePort, sourceNode } = fields;
   return {
-    ...(fields.sourceAddress === '' ? {} : { SourceAddr: wireAddress(fields.sourceAddress) }),
-    ...(fields.sourcePort === 0 ? {} : { SourcePort: fields.sourcePort }),
-    ...(fields.sourceNode === '' ? {} : { SourceNode: fields.sourceNode }),
+    SourceAddr: sourceAddress === '' ? undefined : wireAddress(sourceAddress),
+    SourceNode: sourceNode === '' ? undefined : sourceNode,
+    SourcePort: sourcePort === 0 ? undefined : sourcePort,
   };
-}
-
-function encodeMap(fields: Record<string, unknown>): Uint8Array {
-  return encoder.encode(fields);
 }
 
 /** Go writes a nil slice as nil. */
@@ -240,13 +247,6 @@ function wireBytes(bytes: Uint8Array): Uint8Array | null {
 
 function wireAddress(address: string): Uint8Array | null {
   return addressBytes(address) ?? null;
-}
-
-function typed(type: number, body: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(1 + body.length);
-  bytes[0] = type;
-  bytes.set(body, 1);
-  return bytes;
 }
 
 function attempt<T>(read: () => T): Decoded<T> {
