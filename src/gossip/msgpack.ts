@@ -1,10 +1,13 @@
-import { decode } from '@msgpack/msgpack';
+import { Decoder } from '@msgpack/msgpack';
 import { gossipLimits } from '../config/defaults.ts';
 import { addressText } from './address.ts';
 
 /** Thrown inside the codec only; its entry points turn it into a returned fault. */
 export class MalformedFields extends Error {}
 
+const shortTextBytes = 32;
+/** One for nearly all messages: making one costs as much as reading a ping. */
+const usualDecoder: Decoder = smallDecoder(gossipLimits.elementBytesMax);
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
@@ -48,7 +51,7 @@ export class Fields {
   bytes(name: string, max: number): Uint8Array {
     const value = this.view(name);
     if (value.length > max) throw new MalformedFields(name);
-    return Uint8Array.from(value);
+    return new Uint8Array(value);
   }
 
   /** The bytes where they stand in what was read. */
@@ -71,7 +74,9 @@ export class Fields {
   }
 
   text(name: string, max: number): string {
-    return utf8.decode(this.bytes(name, max));
+    const value = this.view(name);
+    if (value.length > max) throw new MalformedFields(name);
+    return shortAscii(value) ?? utf8.decode(value);
   }
 
   /** A member name: printable, because it ends in logs; may be empty, which the caller judges. */
@@ -95,7 +100,12 @@ function decodeSmall(
   body: Uint8Array,
   fieldBytesMax: number = gossipLimits.elementBytesMax,
 ): unknown {
-  return decode(body, {
+  const isUsual = fieldBytesMax === gossipLimits.elementBytesMax;
+  return (isUsual ? usualDecoder : smallDecoder(fieldBytesMax)).decode(body);
+}
+
+function smallDecoder(fieldBytesMax: number): Decoder {
+  return new Decoder({
     rawStrings: true,
     maxStrLength: fieldBytesMax,
     maxBinLength: fieldBytesMax,
@@ -103,6 +113,17 @@ function decodeSmall(
     maxMapLength: 64,
     maxExtLength: 0,
   });
+}
+
+/** Names are short and nearly always ASCII; a text decoder costs more to call than they to read. */
+function shortAscii(bytes: Uint8Array): string | undefined {
+  if (bytes.length > shortTextBytes) return undefined;
+  let text = '';
+  for (const byte of bytes) {
+    if (byte >= 0x80) return undefined;
+    text += String.fromCharCode(byte);
+  }
+  return text;
 }
 
 function byteFields(value: unknown, max: number, name: string): readonly Uint8Array[] {
