@@ -7,6 +7,9 @@ const table: Uint32Array = Uint32Array.from({ length: 256 }, (_, index) => {
 /** CRC-32 with the IEEE 802.3 polynomial, as Go's `crc32.ChecksumIEEE`. */
 export function crc32(bytes: Uint8Array): number {
   let value = 0xffff_ffff;
-  for (const byte of bytes) value = (value >>> 8) ^ table[(value ^ byte) & 0xff]!;
+  // By index: an iterator takes nearly twice as long, and every packet is summed.
+  for (let i = 0; i < bytes.length; i++) {
+    value = (value >>> 8) ^ table[(value ^ bytes[i]!) & 0xff]!;
+  }
   return (value ^ 0xffff_ffff) >>> 0;
 }
