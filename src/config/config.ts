@@ -61,6 +61,8 @@ export interface GossipConfig {
   readonly allow: readonly string[];
   /** Gossip off loopback without encryption was allowed. */
   readonly insecure: boolean;
+  /** Packets carry the name of the cluster; serf agents, which know no label, are kept out by it. */
+  readonly label: boolean;
   /** A peer that finds no seed is ready all the same. */
   readonly allowAlone: boolean;
   readonly discovery: DiscoveryConfig;

@@ -36,6 +36,12 @@ export const gossip: z.ZodType<GossipSettings, Record<string, unknown>> = z.stri
     .max(gossipLimits.allowedSourcesMax)
     .default([])
     .describe('addresses and networks of the other peers; nothing else is read. Empty: all are'),
+  label: z
+    .boolean()
+    .default(true)
+    .describe(
+      'packets carry the name of the cluster, and others are dropped; `false` lets serf agents join',
+    ),
   insecure: z
     .boolean()
     .default(false)

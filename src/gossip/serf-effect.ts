@@ -19,7 +19,7 @@ export type SerfInput =
   | { readonly kind: 'message'; readonly bytes: Uint8Array }
   /** A full sync brought user state. `from`: whom we dialled. */
   | { readonly kind: 'state'; readonly bytes: Uint8Array; readonly from: string | undefined }
-  /** What full syncs shall bring to other peers; at most 2 MiB. */
+  /** What full syncs shall bring to other peers; at most 4 MiB. */
   | { readonly kind: 'setOwnState'; readonly bytes: Uint8Array }
   /** A message of ours for all peers; one of the same name that is still being told is replaced. */
   | { readonly kind: 'tellPeers'; readonly name: string; readonly bytes: Uint8Array }

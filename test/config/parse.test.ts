@@ -50,6 +50,7 @@ describe('a configuration with little in it', () => {
         keys: [],
         allow: [],
         insecure: false,
+        label: true,
         allowAlone: true,
         discovery: { dns: [], dnsServers: [], pollIntervalMs: 30_000 },
       },

@@ -197,7 +197,7 @@ describe('the state of the cluster', () => {
     assert.deepEqual(peer.drops(), ['serf-malformed', 'serf-unsupported']);
   });
 
-  it('above 2 MiB is refused', () => {
+  it('above 4 MiB is refused', () => {
     const peer = new Observed();
     const bytes = new Uint8Array(gossipLimits.ownStateBytesMax + 1);
     assert.throws(() => peer.input({ kind: 'setOwnState', bytes }), RangeError);

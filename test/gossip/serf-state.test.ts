@@ -119,7 +119,7 @@ describe('user state', () => {
     );
   });
 
-  it('above 4 MiB is refused where it is made', () => {
+  it('above 6 MiB is refused where it is made', () => {
     const own = new Uint8Array(gossipLimits.userStateBytesMax);
     assert.throws(() => wrapUserState(own, state), RangeError);
   });

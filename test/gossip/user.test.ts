@@ -63,7 +63,7 @@ describe('user state', () => {
     assert.equal(p2!.state('p1'), 'alive');
   });
 
-  it('is refused above 4 MiB', () => {
+  it('is refused above 6 MiB', () => {
     const network = new GossipNetwork({ seed: 4 });
     const [p1] = network.grow(1);
     const bytes = new Uint8Array(gossipLimits.userStateBytesMax + 1);

@@ -43,7 +43,7 @@ export class SerfBridge {
     this.#delegate = new SerfDelegate({ name, endpoint, members, random: Math.random });
   }
 
-  /** What full syncs shall bring to other peers. Throws RangeError above 2 MiB. */
+  /** What full syncs shall bring to other peers. Throws RangeError above 4 MiB. */
   setOwnState(bytes: Uint8Array): void {
     this.#input({ kind: 'setOwnState', bytes });
   }
