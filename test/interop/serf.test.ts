@@ -3,7 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as hold } from 'node:timers/promises';
 import { GossipProcess } from '../support/gossip-process.ts';
-import type { SerfAgent } from '../support/serf-agent.ts';
+import { startPeerProcess } from '../support/peers.ts';
+import { SerfAgent } from '../support/serf-agent.ts';
 import { requireTool } from '../support/tools.ts';
 import { MixedCluster } from './mixed-cluster.ts';
 
@@ -221,6 +222,24 @@ describe('with agents of serf, a peer', { concurrency: true }, () => {
     assert.equal(joined.code, 0, joined.output);
     await cluster.nobodyComplains();
     assert.deepEqual(await p3.counts('gossip_drops'), {});
+  });
+
+  scenario('of a configuration is observed where its label is off, and only there', async (t) => {
+    const application = { kind: 'embedded', module: 'demo' };
+    const gossip = { listen: { address: '127.0.0.1', port: 0 }, profile: 'lan' };
+    const [agent, shown, hidden] = await Promise.all([
+      SerfAgent.start(t, 'a1'),
+      startPeerProcess(t, 'p1', { application, gossip: { ...gossip, label: false } }),
+      startPeerProcess(t, 'p2', { application, gossip }),
+    ]);
+    assert.equal((await agent.run('join', hidden.gossip)).code, 1);
+    const joined = await agent.run('join', shown.gossip);
+    assert.equal(joined.code, 0, joined.output);
+    await agent.sees('p1', 'alive');
+    assert.equal((await agent.member('p1'))?.tags['state'], 'ready');
+    process.kill(shown.pid, 'SIGTERM');
+    await agent.sees('p1', 'left', 20_000);
+    assert.equal(await agent.member('p2'), undefined);
   });
 
   scenario('suspects nobody and is not suspected while all are well', async (t) => {
