@@ -190,6 +190,11 @@ export class ClusterSide {
     this.#gossip?.probeSoon(peer);
   }
 
+  /** Another peer decided by a ring that is not known here. */
+  otherRingSeen(): void {
+    this.#keeper.otherRingSeen(now());
+  }
+
   /** A link came up. */
   peerUp(): void {
     this.#joining?.();

@@ -31,6 +31,7 @@ export interface SipSideParts {
   /** What operators say, or else the configuration. */
   readonly algorithm: () => Config['sip']['algorithm'];
   readonly view: () => ClusterView;
+  readonly otherRingSeen: () => void;
   /** No other peer is known yet. */
   readonly isJoining: () => boolean;
   /** The links are closed, or about to be. */
@@ -95,7 +96,7 @@ export class SipSide {
   /** Binds the listeners. The application's socket is started with the application. */
   async start(): Promise<void> {
     await this.listeners.start();
-    const { config, counters, stamper, keys, view, algorithm } = this.#parts;
+    const { config, counters, stamper, keys, view, algorithm, otherRingSeen } = this.#parts;
     const { name, sip, stamps } = config;
     const names = this.listeners.bound.map((bound) => bound.names);
     this.#pipeline = new Pipeline({
@@ -110,6 +111,7 @@ export class SipSide {
       viaNamesSprayer: sip.useIpLoadBalancerAddressInViaHeaders,
       keys,
       view,
+      otherRingSeen,
       memory: this.#memory,
       now: () => performance.now(),
       refusesNew: () => this.#admission.refusesNew(),

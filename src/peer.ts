@@ -18,6 +18,7 @@ import { SipSide } from './peer-sip.ts';
 import { StateSide } from './peer-state.ts';
 import { Counters } from './pipeline/counters.ts';
 import { Dialogs } from './pipeline/dialogs.ts';
+import { compareRings } from './pipeline/relayed.ts';
 import { Stamper } from './pipeline/stamp.ts';
 import { memberStatus, type Announcement } from './pipeline/view.ts';
 
@@ -163,6 +164,8 @@ class Peer implements RunningPeer {
         ...this.#sip.handler,
         http: (request, envelope, response) => {
           this.#served.count++;
+          const opinion = compareRings(envelope, this.#cluster.view, this.#counters, 'http');
+          if (opinion === 'unknown') this.#cluster.otherRingSeen();
           return this.#application.serveHttp(request, envelope, response);
         },
       },
@@ -183,6 +186,7 @@ class Peer implements RunningPeer {
       keys: () => this.#rules.keys,
       algorithm: () => this.#state.policy.algorithm ?? this.#config.sip.algorithm,
       view: () => this.#cluster.view,
+      otherRingSeen: () => this.#cluster.otherRingSeen(),
       isJoining: () => this.#life.status === 'joining',
       isEnding: () => this.#life.isEnding,
       dialogs: this.#dialogs,

@@ -4,6 +4,8 @@ export const ringChangeLimits = {
   quietMs: 100,
   /** They wait no longer than this, whatever comes. */
   waitMsMax: 500,
+  /** That other peers decide by a ring which is unknown here counts anew after so long. */
+  otherRingMs: 1_000,
 } as const;
 
 /** How an instance that comes to a running cluster gets its share. */

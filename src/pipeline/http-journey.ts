@@ -141,7 +141,7 @@ export class HttpJourney {
       reason: route.reason,
       ringVersion: route.view.ring.version,
       ingressPeer: route.view.self,
-      hop: 0,
+      hop: instance === route.view.self ? 0 : 1,
       transaction: '',
       isLastOffer: this.#parts.routing.unavailableHost === undefined && isLast(route, instance),
     };

@@ -14,6 +14,7 @@ import { flowGone } from './outgoing.ts';
 import type { PipelineOptions } from './ports.ts';
 import { redial } from './redial.ts';
 import { recognise } from './recognise.ts';
+import { compareRings } from './relayed.ts';
 import { returnResponse } from './return-response.ts';
 import type { RewriteInput } from './rewrite.ts';
 import { applicationOf } from './sender.ts';
@@ -110,7 +111,9 @@ export class Pipeline {
   /** A final request that another peer decided to be for the instance here: no second decision. */
   receiveRelayed(bytes: Buffer, envelope: Envelope): void {
     this.#guard(() => {
-      const isOurs = envelope.instance === this.#options.names.self;
+      const { names, view, counters, otherRingSeen } = this.#options;
+      const isOurs = envelope.instance === names.self;
+      if (compareRings(envelope, view(), counters, 'sip') === 'unknown') otherRingSeen?.();
       if (isOurs && this.#options.ports.deliver(bytes, envelope)) this.#directory.learn(envelope);
       else this.refuse(bytes);
     });

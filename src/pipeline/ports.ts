@@ -75,6 +75,8 @@ export interface PipelineOptions {
   readonly viaNamesSprayer: boolean;
   readonly keys: () => KeyDeriver;
   readonly view: () => ClusterView;
+  /** Another peer decided by a ring that is not known here: this one may be behind. */
+  readonly otherRingSeen?: () => void;
   /** Assignments of this peer's transactions and of those that others left here. */
   readonly memory: TransactionMemory;
   /** Whether a request comes from a program that is not to be talked to. */

@@ -1,3 +1,4 @@
+import { ringChangeLimits, transactionLimits } from '../config/defaults.ts';
 import type { Member } from '../gossip/index.ts';
 import { ChangeBatch, ringVersion, type RingMember } from '../ring/index.ts';
 import { ringMembersOf, unsettled, viewOf, viewWithRing, type ClusterView } from './view.ts';
@@ -50,6 +51,15 @@ export class ViewKeeper {
   /** The rules were replaced: for a transaction time-out peers may decide differently. */
   unsettle(nowMs: number): void {
     this.#view = unsettled(this.#view, nowMs);
+  }
+
+  /**
+   * Another peer decided by a ring that is unknown here: news is on its way, and until it has come peers may
+   * decide differently. Often the same news; it counts once a second.
+   */
+  otherRingSeen(nowMs: number): void {
+    const leftMs = this.#view.unsettledUntilMs - nowMs;
+    if (leftMs < transactionLimits.timeoutMs - ringChangeLimits.otherRingMs) this.unsettle(nowMs);
   }
 
   #kindOf(onRing: readonly RingMember[]): 'departure' | 'other' {

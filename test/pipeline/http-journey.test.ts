@@ -126,10 +126,12 @@ describe('which instance an initial HTTP request goes to', () => {
       reason: 'rule',
       ringVersion: three.ring.version,
       ingressPeer: 'p1',
-      hop: 0,
+      hop: first === 'p1' ? 0 : 1,
       transaction: '',
       isLastOffer: false,
     });
+    assert.equal(journey.envelope(decided, 'p1').hop, 0);
+    assert.equal(journey.envelope(decided, 'p2').hop, 1);
     assert.equal(journey.envelope(decided, second!).isLastOffer, false);
     assert.equal(journey.envelope(decided, last!).isLastOffer, true);
   });

@@ -142,6 +142,19 @@ describe('ViewKeeper', () => {
     assert.ok(rings.size - 1 <= 8, `${rings.size - 1} rings were made`);
   });
 
+  it('is unsettled when others decide by a ring that it does not know, and tells it anew each second', () => {
+    const keeper = keeperOf(member('b'));
+    const { timeoutMs } = transactionLimits;
+    keeper.otherRingSeen(60_000);
+    const { view } = keeper;
+    assert.equal(view.unsettledUntilMs, 60_000 + timeoutMs);
+    keeper.otherRingSeen(60_000 + ringChangeLimits.otherRingMs);
+    assert.equal(keeper.view, view);
+    keeper.otherRingSeen(60_001 + ringChangeLimits.otherRingMs);
+    assert.equal(keeper.view.unsettledUntilMs, 60_001 + ringChangeLimits.otherRingMs + timeoutMs);
+    assert.equal(keeper.view.ring, view.ring);
+  });
+
   it('is unsettled when the rules were replaced', () => {
     const keeper = keeperOf(member('b'));
     keeper.unsettle(1_000);

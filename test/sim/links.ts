@@ -138,8 +138,10 @@ export class SimulatedLinks {
 
   /** @returns false when nothing was sent */
   #send(hop: Hop, arrive: (end: LinkEnd) => void): boolean {
+    // A peer takes links of its members alone.
     const isKnown = this.#known.get(hop.from)?.has(hop.to) === true;
-    if (isKnown) return this.#carry(hop, arrive);
+    const isTaken = this.#known.get(hop.to)?.has(hop.from) === true;
+    if (isKnown && isTaken) return this.#carry(hop, arrive);
     hop.fate = 'refused';
     return false;
   }

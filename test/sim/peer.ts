@@ -175,6 +175,7 @@ export class SimulatedPeer implements Host, LinkEnd {
       viaNamesSprayer,
       keys: () => this.#keys,
       view: () => this.view,
+      otherRingSeen: () => this.#keeper.otherRingSeen(this.#world.clock.nowMs),
       memory: this.memory,
       now: () => this.#world.clock.nowMs,
       ports: this.#ports(),
