@@ -173,6 +173,7 @@ export function engineContract(name: string, open: Open<EngineKind>): void {
 /** What it owes besides, when peers list themselves in its engine. */
 export function registryContract(name: string, open: Open<RegistryKind>): void {
   checks(`registering by ${name}`, open, {
+    'is tried before the first look, so that of two that start together one sees the other': first,
     'shows a peer to the others until it withdraws': registering,
     'is done again when the engine lost everything': losing,
     'is withdrawn from an engine that never answers by running out': withdrawing,
@@ -249,6 +250,11 @@ async function hanging(t: TestContext, kind: EngineKind): Promise<void> {
   kind.wake();
   await first;
   await visit.untilListed([seedAt(2)]);
+}
+
+async function first(t: TestContext, kind: RegistryKind): Promise<void> {
+  const visit = new Visit(t, kind, ourself);
+  assert.deepEqual(await visit.next(), [endpointText(ourself.endpoint)]);
 }
 
 async function registering(t: TestContext, kind: RegistryKind): Promise<void> {

@@ -100,6 +100,16 @@ describe('discovery by etcd', { timeout: 30_000 }, () => {
     await etcd.until(prefix, ([entry]) => entry?.lease === lease);
   });
 
+  it('takes its entry back at once, however long it would last', async (t) => {
+    if (!requireTool('etcd', t)) return;
+    const etcd = await Etcd.start(t);
+    const visit = new Visit(t, kindOf(etcd, { ttlMs: 3_600_000 }), peerAt(2));
+    await entryOf(etcd, 'peer-2');
+    await visit.stop();
+    assert.deepEqual(await etcd.entries(prefix), []);
+    assert.equal(visit.counters.counter('discovery_etcd_registrations', 'withdrawn').value, 1);
+  });
+
   it('keeps its entry for much longer than the lease lasts', async (t) => {
     if (!requireTool('etcd', t)) return;
     const etcd = await Etcd.start(t);
