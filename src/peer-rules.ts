@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { RulesStatus } from './admin/index.ts';
 import { announcedDigest, RulesAgreement, type RulesRunner } from './cluster/index.ts';
 import { clusterLimits } from './config/defaults.ts';
 import type { Config } from './config/index.ts';
@@ -25,19 +26,6 @@ interface Runnable {
   readonly source: 'none' | 'file' | 'cluster';
   /** {@link announcedDigest} of them. */
   readonly digest: string;
-}
-
-/** What is told of the rules here. */
-export interface RulesStatus {
-  readonly source: Runnable['source'];
-  /** Of the rules that this peer runs; `none` without any. */
-  readonly digest: string;
-  /** Of the rules that count as the cluster's; left out while no ready member tells any. */
-  readonly clusters?: string;
-  /** Ready members that run others than the cluster's. */
-  readonly odd: readonly string[];
-  /** Whether this peer has run others than the cluster's for too long. */
-  readonly isOverdue: boolean;
 }
 
 const noRules: Runnable = { keys: new KeyDeriver(undefined), source: 'none', digest: 'none' };

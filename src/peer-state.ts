@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { ChangeOutcome, StateVersion } from './admin/index.ts';
 import {
   announcedDigest,
   CatchUp,
@@ -40,15 +41,6 @@ export interface StateGossip {
   /** Exchanges all with a member at once. */
   syncWith(name: string): void;
 }
-
-/** What came of a change that an operator asked for. */
-export type ChangeOutcome =
-  | {
-      readonly ok: true;
-      /** Whether this peer has it on its disk; it goes to the others in any case. */
-      readonly stored: 'disk' | 'memory' | 'failed';
-    }
-  | { readonly ok: false; readonly fault: ChangeFault };
 
 /** The state that all peers share, put together: what was decided, its file, and who has news of it. */
 export class StateSide {
@@ -101,7 +93,7 @@ export class StateSide {
     return announcedDigest(this.#state.digest);
   }
 
-  get status(): { readonly clock: number; readonly digest: string } {
+  get status(): StateVersion {
     return { clock: this.#state.clock, digest: this.announced };
   }
 

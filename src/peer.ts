@@ -1,5 +1,14 @@
 import type { Logger } from 'pino';
-import { AdminServer, keyPages, type PeerStatus } from './admin/index.ts';
+import {
+  AdminServer,
+  instancesPages,
+  keyPages,
+  policyPages,
+  rulesPages,
+  statePages,
+  type PeerStatus,
+  type Route,
+} from './admin/index.ts';
 import { formatHostPort } from './config/address.ts';
 import { peerLimits } from './config/defaults.ts';
 import { applicationAddresses, type Config, type SipListenerConfig } from './config/index.ts';
@@ -323,9 +332,20 @@ class Peer implements RunningPeer {
       undrain: () => {
         this.#life.undrain();
       },
-      routes: keyPages(this.#cluster.keys, audit),
+      routes: this.#pages(audit),
     };
     return new AdminServer(admin, source, audit);
+  }
+
+  #pages(audit: (message: string) => void): readonly Route[] {
+    const members = (): PeerStatus['members'] => this.#cluster.members().map(memberStatus);
+    return [
+      ...keyPages(this.#cluster.keys, audit),
+      ...rulesPages(this.#state, this.#rules, audit),
+      ...instancesPages(this.#state, members, audit),
+      ...policyPages(this.#state, audit),
+      ...statePages(this.#state),
+    ];
   }
 
   #peerStatus(): PeerStatus {
@@ -340,6 +360,8 @@ class Peer implements RunningPeer {
       calls: this.#dialogs.size,
       members: this.#cluster.members().map(memberStatus),
       ring: { version, members },
+      clusterState: this.#state.status,
+      rules: this.#rules.status(),
       ...(minority === undefined ? {} : { minority }),
       addresses: { ...this.#addresses },
     };

@@ -1,5 +1,10 @@
+export { instancesPages, type InstancesSource } from './instances-pages.ts';
 export { keyPages, type KeySource } from './keys.ts';
 export { AdminServer } from './server.ts';
 export type { AuditLog } from './server.ts';
-export type { AdminSource, MemberStatus, PeerStatus } from './status.ts';
+export { policyPages, type PolicySource } from './policy-pages.ts';
+export { rulesPages, type RunningRulesSource, type SharedRulesSource } from './rules-pages.ts';
+export type { ChangeOutcome, StateVersion } from './state-change.ts';
+export { statePages, type StateSource } from './state-pages.ts';
+export type { AdminSource, MemberStatus, PeerStatus, RulesStatus } from './status.ts';
 export { json, type AdminRequest, type Answer, type Route } from './route.ts';

@@ -59,6 +59,13 @@ function createGauges(registry: Registry): (status: PeerStatus) => void {
   const ringMembers = gauge('ring_members', 'instances on the ring', []);
   const minority = gauge('minority', '1 while less than half of the cluster is in sight', []);
   const ringInfo = gauge('ring_info', 'version of the ring', ['version']);
+  const stateInfo = gauge('cluster_state_info', 'digest of what all peers share', ['digest']);
+  const rulesInfo = gauge('rules_info', 'digest of the rules that run', ['digest', 'source']);
+  const oddRules = gauge(
+    'rules_odd_members',
+    'ready members with other rules than the cluster',
+    [],
+  );
   return (status) => {
     ready.set(unreadyReasons(status).length === 0 ? 1 : 0);
     calls.set(status.calls);
@@ -69,5 +76,11 @@ function createGauges(registry: Registry): (status: PeerStatus) => void {
     ringMembers.set(status.ring.members.length);
     ringInfo.reset();
     ringInfo.set({ version: status.ring.version }, 1);
+    const { clusterState, rules } = status;
+    stateInfo.reset();
+    stateInfo.set({ digest: clusterState.digest }, 1);
+    rulesInfo.reset();
+    rulesInfo.set({ digest: rules.digest, source: rules.source }, 1);
+    oddRules.set(rules.odd.length);
   };
 }

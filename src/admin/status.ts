@@ -1,5 +1,6 @@
 import type { Counters } from '../pipeline/counters.ts';
 import type { Route } from './route.ts';
+import type { StateVersion } from './state-change.ts';
 
 /** One member of the cluster as this peer sees it, itself included. */
 export interface MemberStatus {
@@ -11,6 +12,19 @@ export interface MemberStatus {
   /** What its instance says of itself; undefined when it has not said anything yet. */
   readonly status: 'joining' | 'ready' | 'draining' | 'disabled' | undefined;
   readonly weight: number;
+}
+
+/** Which rules a peer runs, and whether they are the cluster's. */
+export interface RulesStatus {
+  readonly source: 'none' | 'file' | 'cluster';
+  /** Of the rules that it runs; `none` without any. */
+  readonly digest: string;
+  /** Of the rules that count as the cluster's; left out while no ready member tells any. */
+  readonly clusters?: string;
+  /** Ready members that run others than the cluster's. */
+  readonly odd: readonly string[];
+  /** Whether it has run others than the cluster's for too long. */
+  readonly isOverdue: boolean;
 }
 
 /** What a peer tells of itself and of the cluster as it sees it. */
@@ -34,6 +48,9 @@ export interface PeerStatus {
   };
   /** While less than half of the cluster is in sight: what the peer does about it. */
   readonly minority?: 'serve' | 'unready';
+  /** What all peers share, as far as this one knows it. */
+  readonly clusterState: StateVersion;
+  readonly rules: RulesStatus;
   /** `host:port` of what the peer listens on, by name. */
   readonly addresses: Readonly<Record<string, unknown>>;
 }
@@ -56,5 +73,7 @@ export function unreadyReasons(status: PeerStatus): string[] {
   if (status.state !== 'ready') reasons.push(`the peer is ${status.state}`);
   if (status.ring.members.length === 0) reasons.push('the ring is empty');
   if (status.minority === 'unready') reasons.push('less than half of the cluster is in sight');
+  const { isOverdue, digest, clusters = 'none' } = status.rules;
+  if (isOverdue) reasons.push(`it runs other rules (${digest}) than the cluster (${clusters})`);
   return reasons;
 }

@@ -18,6 +18,13 @@ export interface AdminAnswer {
   readonly body: unknown;
 }
 
+/** What stands in an answer that is none of 2xx. */
+interface Refused {
+  readonly error?: string;
+  /** A line for each thing wrong. */
+  readonly faults?: readonly string[];
+}
+
 /** Where the token is looked for without `--token-file`. */
 const tokenVariable = 'SAILRING_ADMIN_TOKEN';
 
@@ -62,9 +69,10 @@ export class AdminClient {
       return undefined;
     }
     if (answer.status >= 200 && answer.status < 300) return answer;
-    const told = (answer.body as { error?: string } | undefined)?.error;
+    const { error: told, faults = [] } = (answer.body ?? {}) as Refused;
     const hint = answer.status === 401 ? `; give it with --token-file or ${tokenVariable}` : '';
     complain(this.#out, `${admin} refused (${answer.status}): ${told ?? 'no reason'}${hint}`);
+    for (const fault of faults) this.#out.err(`${fault}\n`);
     return undefined;
   }
 

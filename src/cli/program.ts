@@ -9,6 +9,8 @@ import { addKeys } from './keys-command.ts';
 import type { CliOutput } from './output.ts';
 import { packageVersion } from './package.ts';
 import type { StartOptions } from './start.ts';
+import { addInstance } from './instance-command.ts';
+import { addRules } from './rules-command.ts';
 import { addStatus } from './status-command.ts';
 
 /** Gives a command's exit code to whoever runs the program. */
@@ -66,6 +68,8 @@ function createProgram(out: CliOutput, done: Done): Command {
   addCheck(program, out, done);
   addSchema(program, out);
   addStatus(program, out, done);
+  addRules(program, out, done);
+  addInstance(program, out, done);
   addKeys(program, out, done);
   addCluster(program, out, done);
   addDcr(program, out, done);

@@ -23,6 +23,14 @@ const status: PeerStatus = {
     { name: 'peer-3', state: 'dead', address: '127.0.0.1:7966', status: 'ready', weight: 1 },
   ],
   ring: { version: 'abc', members: [{ name: 'peer-1', weight: 1 }] },
+  clusterState: { clock: 7, digest: 'AAAAAAAA' },
+  rules: {
+    source: 'file',
+    digest: 'BBBBBBBB',
+    clusters: 'CCCCCCCC',
+    odd: ['peer-1'],
+    isOverdue: false,
+  },
   addresses: { admin: '127.0.0.1:7948' },
 };
 
@@ -113,6 +121,20 @@ describe('the admin server', () => {
       );
     });
 
+  it('is not ready once it has run other rules than the cluster for too long', async (t) => {
+    const { ask, source } = await setUp(t);
+    assert.equal((await ask('GET', '/readyz')).status, 200);
+    source.current = { ...status, rules: { ...status.rules, isOverdue: true } };
+    const answer = await ask('GET', '/readyz');
+    assert.deepEqual(
+      [answer.status, JSON.parse(answer.body)],
+      [
+        503,
+        { ready: false, reasons: ['it runs other rules (BBBBBBBB) than the cluster (CCCCCCCC)'] },
+      ],
+    );
+  });
+
   it('gives further pages what stands behind their path, the query and the body', async (t) => {
     const { ask } = await setUp(t);
     const put = await ask('PUT', '/things/a%2Fb?x=1&y=', {}, 'content');
@@ -174,6 +196,9 @@ describe('the admin server', () => {
       'sailring_members{state="dead"} 1',
       'sailring_ring_members 1',
       'sailring_ring_info{version="abc"} 1',
+      'sailring_cluster_state_info{digest="AAAAAAAA"} 1',
+      'sailring_rules_info{digest="BBBBBBBB",source="file"} 1',
+      'sailring_rules_odd_members 1',
     ])
       assert.ok(body.includes(`${line}\n`), line);
     assert.match(body, /process_cpu_seconds_total/u);
