@@ -56,12 +56,14 @@ export class EtcdRegistration {
     this.#stop.abort();
     await this.#run;
     if (this.#lease === undefined) return;
-    const { client, counters } = this.#options;
+    const { client, counters, log } = this.#options;
     const deadline = AbortSignal.timeout(discoveryLimits.withdrawMs);
     const ended = await client.call('/v3/lease/revoke', { ID: this.#lease }, anything, deadline);
     this.#lease = undefined;
     counters.count('discovery_etcd_registrations', ended.ok ? 'withdrawn' : 'failed');
-    if (!ended.ok) this.#health.failed(ended.fault);
+    if (ended.ok) return;
+    const fields = { engine: 'etcd', fault: ended.fault };
+    log.warn(fields, 'the entry could not be taken back; it runs out by itself');
   }
 
   async #keep(signal: AbortSignal): Promise<void> {
