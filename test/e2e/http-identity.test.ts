@@ -29,7 +29,7 @@ import { requireTool } from '../support/tools.ts';
 
 const run = promisify(execFile);
 
-describe('What passes through one peer and through two', { timeout: 180_000 }, () => {
+describe('What passes through one peer and through two', { timeout: 240_000 }, () => {
   it('is what passes without', async (t) => {
     const site = await startSite(t);
     for (const way of ways)
