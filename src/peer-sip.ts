@@ -32,6 +32,7 @@ export interface SipSideParts {
   readonly algorithm: () => Config['sip']['algorithm'];
   readonly view: () => ClusterView;
   readonly otherRingSeen: () => void;
+  readonly isUnready: () => boolean;
   /** No other peer is known yet. */
   readonly isJoining: () => boolean;
   /** The links are closed, or about to be. */
@@ -96,7 +97,8 @@ export class SipSide {
   /** Binds the listeners. The application's socket is started with the application. */
   async start(): Promise<void> {
     await this.listeners.start();
-    const { config, counters, stamper, keys, view, algorithm, otherRingSeen } = this.#parts;
+    const { config, counters, stamper, keys, view, algorithm } = this.#parts;
+    const { isUnready, otherRingSeen } = this.#parts;
     const { name, sip, stamps } = config;
     const names = this.listeners.bound.map((bound) => bound.names);
     this.#pipeline = new Pipeline({
@@ -111,6 +113,7 @@ export class SipSide {
       viaNamesSprayer: sip.useIpLoadBalancerAddressInViaHeaders,
       keys,
       view,
+      isUnready,
       otherRingSeen,
       memory: this.#memory,
       now: () => performance.now(),

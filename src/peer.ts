@@ -196,6 +196,7 @@ class Peer implements RunningPeer {
       algorithm: () => this.#state.policy.algorithm ?? this.#config.sip.algorithm,
       view: () => this.#cluster.view,
       otherRingSeen: () => this.#cluster.otherRingSeen(),
+      isUnready: () => this.#cluster.minority === 'unready' || this.#rules.status().isOverdue,
       isJoining: () => this.#life.status === 'joining',
       isEnding: () => this.#life.isEnding,
       dialogs: this.#dialogs,

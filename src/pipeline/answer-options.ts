@@ -8,7 +8,7 @@ import type { InstanceStatus } from './view.ts';
  * What the peer itself says to an OPTIONS that asks for nobody behind it: whether a sprayer should
  * send it more (RFC 3261 section 11.2). An application beside it is served as long as the peer runs.
  *
- * @param status of this peer; undefined while the cluster does not know it
+ * @param status of this peer; undefined while the cluster does not know it, or it wants no more
  * @returns undefined when the request is for somebody else
  */
 export function answerOptions(

@@ -92,7 +92,8 @@ export class Pipeline {
         known: undefined,
       });
     }
-    const status = view.instances.get(view.self)?.status;
+    const isUnready = message.method === 'OPTIONS' && this.#options.isUnready?.() === true;
+    const status = isUnready ? undefined : view.instances.get(view.self)?.status;
     const answer = answerOptions(request, this.#options.names, status);
     if (answer !== undefined) return this.#answer(message, arrival, answer);
     this.#assigner.assign(request);

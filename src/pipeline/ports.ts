@@ -75,6 +75,8 @@ export interface PipelineOptions {
   readonly viaNamesSprayer: boolean;
   readonly keys: () => KeyDeriver;
   readonly view: () => ClusterView;
+  /** The peer wants no more than what comes, and tells that to OPTIONS. Default: its instance's state does. */
+  readonly isUnready?: () => boolean;
   /** Another peer decided by a ring that is not known here: this one may be behind. */
   readonly otherRingSeen?: () => void;
   /** Assignments of this peer's transactions and of those that others left here. */

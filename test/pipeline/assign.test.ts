@@ -365,6 +365,18 @@ describe('OPTIONS for the peer itself', () => {
     }
   });
 
+  it('tells that the peer is not ready, whatever its instance is, while it wants no more', () => {
+    let isUnready = true;
+    const peer = new PipelinePeer('a', clusterView('a', three), { isUnready: () => isUnready });
+    peer.hear(own);
+    isUnready = false;
+    peer.hear({ ...own, callId: 'later' });
+    assert.deepEqual(
+      peer.answered.map(({ message }) => message.status),
+      [503, 200],
+    );
+  });
+
   it('is none with a user, another host, a To tag, a Route left or another method', () => {
     const others: readonly RequestOptions[] = [
       { ...own, uri: 'sip:alice@sip.example.net' },
