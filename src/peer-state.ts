@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import type { ChangeOutcome, StateVersion } from './admin/index.ts';
 import {
   announcedDigest,
@@ -18,10 +17,12 @@ import { Alarm } from './io/alarm.ts';
 import { StateFolder } from './io/state/index.ts';
 import type { Counters } from './pipeline/counters.ts';
 
+type LogLine = (fields: object, message: string) => void;
+
 /** What the state side needs of the rest of the peer. */
 export interface StateSideParts {
   readonly config: Pick<Config, 'name' | 'cluster' | 'dataDir'>;
-  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  readonly log: { readonly info: LogLine; readonly warn: LogLine; readonly error: LogLine };
   readonly counters: Counters;
   /** 0 to 1, below 1. */
   readonly random: () => number;

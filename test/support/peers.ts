@@ -1,4 +1,5 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,7 +59,24 @@ export async function startPeerProcess(
   t.after(() => stop(child));
   const line = await firstLine(child);
   if (line === undefined) throw new Error(`${name} did not start`);
-  return JSON.parse(line) as PeerProcess;
+  const peer = JSON.parse(line) as PeerProcess;
+  children.set(peer.pid, child);
+  return peer;
+}
+
+const children = new Map<number, ChildProcess>();
+
+/** Stops a peer by SIGTERM, or kills it, and waits until it is gone. */
+export async function endPeerProcess(
+  { pid }: PeerProcess,
+  signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM',
+): Promise<void> {
+  const child = children.get(pid);
+  if (child === undefined) throw new Error(`${pid} is no peer of this test`);
+  children.delete(pid);
+  const gone = once(child, 'exit');
+  child.kill(signal);
+  await gone;
 }
 
 /** Waits until the ring of every peer has `count` members. */
