@@ -177,8 +177,6 @@ export const gossipLimits = {
   timerLateMs: 50,
   /** Largest answer to a question of serf, as serf has it. */
   serfResponseBytesMax: 1_024,
-  /** Largest message of a peer to all others; it travels inside a user message. */
-  peerMessageBytesMax: 1_000,
   /** Messages of serf being told at once; the oldest give way. */
   serfBroadcastsMax: 64,
   /** Lamport times back to which queries and events are told from repetitions, and how many of one time. */

@@ -6,7 +6,6 @@ import { SerfIntents } from './serf-intents.ts';
 import { SerfMemory } from './serf-memory.ts';
 import {
   decodeSerfMessage,
-  encodeEvent,
   encodeIntent,
   type Intent,
   type SerfMessage,
@@ -15,14 +14,11 @@ import {
 import { SerfQueries } from './serf-queries.ts';
 import { unwrapUserState, wrapUserState, type SerfState } from './serf-state.ts';
 
-/** Name of the events that carry what peers tell each other. */
-const peerEvent = 'sailring';
-
 /**
  * This peer's part among serf agents: keeps Lamport time, passes on what agents broadcast, answers their
  * questions about keys, and says who leaves by its own word. Between peers the same messages rotate keys
  * and carry the state of the cluster. Bytes from outside never make it throw; own state above its limit
- * does, and a message to peers (RangeError).
+ * does (RangeError).
  */
 export class SerfDelegate {
   readonly #context: SerfContext;
@@ -79,9 +75,6 @@ export class SerfDelegate {
         return;
       case 'setOwnState':
         this.#setOwnState(input.bytes);
-        return;
-      case 'tellPeers':
-        this.#tellPeers(input.name, input.bytes);
         return;
       case 'leave':
         this.#leave();
@@ -141,27 +134,8 @@ export class SerfDelegate {
   #event(event: UserEvent, bytes: Uint8Array): void {
     this.#eventClock.witness(event.time);
     const verdict = this.#events.note(event.time, crc32(bytes), this.#eventClock.time);
-    if (verdict === 'seen') return;
-    if (verdict !== 'new') {
-      this.#context.drop(`serf-${verdict}`);
-      return;
-    }
-    this.#context.broadcast(bytes);
-    if (event.name === peerEvent) {
-      this.#context.add({ kind: 'peerMessage', bytes: event.payload });
-    }
-  }
-
-  /** As an event, which agents pass on like their own. */
-  #tellPeers(name: string, payload: Uint8Array): void {
-    if (payload.length > gossipLimits.peerMessageBytesMax) {
-      throw new RangeError(`a message has at most ${gossipLimits.peerMessageBytesMax} bytes`);
-    }
-    const time = this.#eventClock.time;
-    const bytes = encodeEvent({ kind: 'userEvent', time, name: peerEvent, payload });
-    this.#eventClock.tick();
-    this.#events.note(time, crc32(bytes), this.#eventClock.time);
-    this.#context.add({ kind: 'broadcast', name: `peers-${name}`, bytes });
+    if (verdict === 'new') this.#context.broadcast(bytes);
+    else if (verdict !== 'seen') this.#context.drop(`serf-${verdict}`);
   }
 
   #state(bytes: Uint8Array, from: string | undefined): void {

@@ -21,8 +21,6 @@ export type SerfInput =
   | { readonly kind: 'state'; readonly bytes: Uint8Array; readonly from: string | undefined }
   /** What full syncs shall bring to other peers; at most 4 MiB. */
   | { readonly kind: 'setOwnState'; readonly bytes: Uint8Array }
-  /** A message of ours for all peers; one of the same name that is still being told is replaced. */
-  | { readonly kind: 'tellPeers'; readonly name: string; readonly bytes: Uint8Array }
   | { readonly kind: 'leave' }
   /** An operator here wants this done at all members; `ticket` comes back with the answers. */
   | {
@@ -47,8 +45,6 @@ export type SerfEffect =
   | { readonly kind: 'userState'; readonly bytes: Uint8Array }
   /** What another peer of ours said in a full sync. */
   | { readonly kind: 'ownState'; readonly bytes: Uint8Array; readonly from: string | undefined }
-  /** Another peer of ours told this to all; comes once. */
-  | { readonly kind: 'peerMessage'; readonly bytes: Uint8Array }
   /** Do this to the keys here, then give `keysDone`. */
   | { readonly kind: 'keys'; readonly operation: KeyOperation; readonly query: Query }
   | { readonly kind: 'keyAnswers'; readonly ticket: number; readonly answers: KeyAnswers }

@@ -24,12 +24,10 @@ export interface Intent {
   readonly node: string;
 }
 
-/** Something fired at all members. Those of operators are only passed on here. */
+/** Something that an operator fired at all agents; only passed on here. */
 export interface UserEvent {
   readonly kind: 'userEvent';
   readonly time: number;
-  readonly name: string;
-  readonly payload: Uint8Array;
 }
 
 /** A question to all members, answered directly to who asked. */
@@ -101,12 +99,8 @@ function readMap(type: number, body: Uint8Array): SerfMessage | undefined {
     case serfType.leave:
     case serfType.join:
       return readIntent(type === serfType.leave ? 'leave' : 'join', Fields.read(body));
-    case serfType.userEvent: {
-      const fields = Fields.read(body);
-      const name = fields.text('Name', gossipLimits.userMessageBytesMax);
-      const payload = fields.bytes('Payload', gossipLimits.userMessageBytesMax);
-      return { kind: 'userEvent', time: readTime(fields), name, payload };
-    }
+    case serfType.userEvent:
+      return { kind: 'userEvent', time: readTime(Fields.read(body)) };
     case serfType.query:
       return readQuery(Fields.read(body));
     case serfType.queryResponse:
@@ -169,10 +163,6 @@ function readTime(fields: Fields): number {
 export function encodeIntent({ kind, time, node }: Intent): Uint8Array {
   const prune = kind === 'leave' ? { Prune: false } : {};
   return typed(serfType[kind], { LTime: time, Node: node, ...prune });
-}
-
-export function encodeEvent({ time, name, payload }: UserEvent): Uint8Array {
-  return typed(serfType.userEvent, { LTime: time, Name: name, Payload: payload, CC: false });
 }
 
 export function encodeQuery(query: Query): Uint8Array {

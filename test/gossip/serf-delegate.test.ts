@@ -325,37 +325,6 @@ describe('events', () => {
   });
 });
 
-describe('messages to all peers', () => {
-  it('travel as events, and come once', () => {
-    const [one, two] = [new Observed(), new Observed()];
-    one.message(Buffer.concat([Uint8Array.of(3), encode({ LTime: 5, Name: 'x', Payload: '' })]));
-    one.input({ kind: 'tellPeers', name: 'flags', bytes: Buffer.from('drain') });
-    const told = one.all('broadcast').at(-1)!;
-    assert.equal(told.name, 'peers-flags');
-    one.message(told.bytes);
-    for (let i = 0; i < 3; i++) two.message(told.bytes);
-    assert.deepEqual(one.all('peerMessage'), []);
-    const [message, again] = two.all('peerMessage');
-    assert.equal(Buffer.from(message!.bytes).toString(), 'drain');
-    assert.equal(again, undefined);
-    assert.deepEqual(
-      two.all('broadcast').map(({ bytes }) => bytes),
-      [told.bytes],
-    );
-    assert.equal(two.state().eventTime, 7);
-  });
-
-  it('fit a user message, and are refused above that', () => {
-    const peer = new Observed();
-    const bytes = new Uint8Array(gossipLimits.peerMessageBytesMax + 1);
-    assert.throws(() => peer.input({ kind: 'tellPeers', name: 'x', bytes }), RangeError);
-    peer.message(intent('join', 'other', gossipLimits.lamportTimeMax));
-    peer.input(stateOf({ eventTime: gossipLimits.lamportTimeMax }));
-    peer.input({ kind: 'tellPeers', name: 'x', bytes: bytes.subarray(1) });
-    assert.ok(peer.all('broadcast').at(-1)!.bytes.length <= gossipLimits.userMessageBytesMax);
-  });
-});
-
 describe('answers to relay', () => {
   it('go to members alone', () => {
     const relay = (port: number): Uint8Array =>

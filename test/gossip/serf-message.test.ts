@@ -83,12 +83,7 @@ describe('messages of serf', () => {
       payload: new Uint8Array(0),
     });
     const event = decodeSerfMessage(typed(3, { LTime: 2, Name: 'x', Payload: 'y', CC: true }));
-    assert.deepEqual(event.ok && event.value, {
-      kind: 'userEvent',
-      time: 2,
-      name: 'x',
-      payload: Uint8Array.of(121),
-    });
+    assert.deepEqual(event.ok && event.value, { kind: 'userEvent', time: 2 });
   });
 
   it('to be relayed keep their bytes', () => {

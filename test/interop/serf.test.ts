@@ -4,12 +4,16 @@ import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as hold } from 'node:timers/promises';
 import { GossipProcess } from '../support/gossip-process.ts';
 import { startPeerProcess } from '../support/peers.ts';
-import { SerfAgent } from '../support/serf-agent.ts';
+import { SerfAgent, type SerfMember } from '../support/serf-agent.ts';
 import { requireTool } from '../support/tools.ts';
 import { MixedCluster } from './mixed-cluster.ts';
 
-/** A crash is known to all members within this, profile `lan`. */
-const crashSeenMs = 9_000;
+/**
+ * A crash is known to all within this, profile `lan`: of three members, where each accuses by itself, and
+ * of five, where a suspicion is cut short by the third accuser, who may come to probe the dead only last.
+ */
+const crashSeenByThreeMs = 9_000;
+const crashSeenMs = 12_000;
 
 const soakMs = process.env['SAILRING_FULL'] === '1' ? 600_000 : 20_000;
 
@@ -18,6 +22,48 @@ function scenario(name: string, run: (t: TestContext) => Promise<void>): void {
   it(name, { timeout: soakMs + 60_000 }, async (t) => {
     if (requireTool('serf', t)) await run(t);
   });
+}
+
+/** Waits, and tells in the report of the tests how long that took. */
+async function timed(t: TestContext, word: string, waiting: Promise<unknown>): Promise<void> {
+  const startedAt = performance.now();
+  await waiting;
+  t.diagnostic(`${word} after ${seconds(performance.now() - startedAt)}`);
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}
+
+/**
+ * Lets a member stand still for 2 and for 4 s, and nobody holds it for dead. A suspicion lasts 4 s and
+ * begins within the first: where a busy machine makes it more than half a second longer, it is done again.
+ */
+async function standsStillUnnoticed(
+  t: TestContext,
+  cluster: MixedCluster,
+  process: SerfAgent | GossipProcess,
+): Promise<void> {
+  for (const stillMs of [2_000, 4_000]) {
+    for (let attempt = 1; ; attempt++) {
+      const stoppedAt = performance.now();
+      process.signal('SIGSTOP');
+      await hold(stillMs);
+      process.signal('SIGCONT');
+      await process.answers();
+      const ms = performance.now() - stoppedAt;
+      t.diagnostic(`stood still for ${seconds(ms)}`);
+      const reached = await cluster.agents[0]!.run('reachability');
+      if (ms <= stillMs + 500) {
+        assert.match(reached.output, /Successfully contacted all live nodes/u);
+        cluster.nobodyFailedBut();
+        break;
+      }
+      assert.ok(attempt < 5, 'the machine is too busy for this test');
+      await cluster.allSee(process.name, 'alive');
+      cluster.forgetLogs();
+    }
+  }
 }
 
 describe('with agents of serf, a peer', { concurrency: true }, () => {
@@ -41,8 +87,11 @@ describe('with agents of serf, a peer', { concurrency: true }, () => {
     assert.match(reached.output, /Successfully contacted all live nodes/u);
     assert.equal((await a1!.run('leave')).code, 0);
     await p1!.sees('a1', 'left');
-    await p1!.leave();
-    for (const agent of cluster.agents.slice(1)) await agent.sees('p1', 'left');
+    const leave = async (): Promise<void> => {
+      await p1!.leave();
+      for (const agent of cluster.agents.slice(1)) await agent.sees('p1', 'left');
+    };
+    await timed(t, 'its leave is known to three agents', leave());
     for (const agent of cluster.agents) assert.deepEqual(agent.complaints(), []);
     cluster.nobodyFailedBut();
   });
@@ -65,57 +114,70 @@ describe('with agents of serf, a peer', { concurrency: true }, () => {
     assert.deepEqual(a1!.complaints(), []);
   });
 
-  scenario(
-    'that is killed and starts again at once is back at once; dead ones are seen',
-    async (t) => {
-      const cluster = await MixedCluster.start(t, { peers: 1, agents: 4, seed: 'agent' });
-      const [former] = cluster.peers;
-      const [a1, , , a4] = cluster.agents;
-      const epoch = (await a1!.member('p1'))!.tags['epoch'];
-      await former!.kill();
-      const p1 = await GossipProcess.start(t, 'p1', { port: former!.port, seeds: [a1!.seed] });
-      for (const agent of cluster.agents) {
-        await agent.shows('p1', (member) => member?.tags['epoch'] !== epoch, 'the new epoch');
-        await p1.sees(agent.name, 'alive');
-      }
-      cluster.nobodyFailedBut();
-      a4!.signal('SIGKILL');
-      await p1.sees('a4', 'dead', crashSeenMs);
-      for (const agent of cluster.agents.slice(0, 3)) await agent.sees('a4', 'failed');
-      await p1.kill();
-      const rest = cluster.agents.slice(0, 3);
-      await Promise.all(rest.map((agent) => agent.sees('p1', 'failed', crashSeenMs)));
-      for (const agent of rest) assert.deepEqual(agent.said('EventMemberFailed: a1'), []);
-    },
-  );
+  scenario('that is killed and starts again is back at once; dead ones are seen', async (t) => {
+    const cluster = await MixedCluster.start(t, { peers: 1, agents: 4, seed: 'agent' });
+    const [a1, , , a4] = cluster.agents;
+    let [p1] = cluster.peers;
+    const startAgain = async (): Promise<void> => {
+      const { epoch } = (await a1!.member('p1'))!.tags;
+      p1 = await GossipProcess.start(t, 'p1', { port: p1!.port, seeds: [a1!.seed] });
+      const back = cluster.agents.map(async (agent) => {
+        const isNew = (member?: SerfMember): boolean =>
+          member?.status === 'alive' && member.tags['epoch'] !== epoch;
+        await agent.shows('p1', isNew, 'the new epoch');
+        await p1!.sees(agent.name, 'alive');
+      });
+      await timed(t, 'the new process is known to four agents', Promise.all(back));
+    };
+    await p1!.kill();
+    await startAgain();
+    cluster.nobodyFailedBut();
+    await p1!.kill();
+    const failed = cluster.agents.map((agent) => agent.sees('p1', 'failed', crashSeenMs));
+    await timed(t, 'it has failed for four agents', Promise.all(failed));
+    await startAgain();
+    a4!.signal('SIGKILL');
+    await timed(t, 'an agent is dead for it', p1!.sees('a4', 'dead', crashSeenMs));
+    for (const agent of cluster.agents.slice(0, 3)) await agent.sees('a4', 'failed');
+    cluster.nobodyFailedBut('p1', 'a4');
+  });
+
+  scenario('sees agents die, and they see it, in clusters of three', async (t) => {
+    const [{ peers, agents }, other] = await Promise.all([
+      MixedCluster.start(t, { peers: 2, agents: 1, seed: 'peer' }),
+      MixedCluster.start(t, { peers: 1, agents: 2, seed: 'agent' }),
+    ]);
+    agents[0]!.signal('SIGKILL');
+    other.peers[0]!.signal('SIGKILL');
+    const dead = peers.map((peer) => peer.sees('a1', 'dead', crashSeenByThreeMs));
+    const failed = other.agents.map((agent) => agent.sees('p1', 'failed', crashSeenByThreeMs));
+    await Promise.all([
+      timed(t, 'the agent is dead for two peers', Promise.all(dead)),
+      timed(t, 'the peer has failed for two agents', Promise.all(failed)),
+    ]);
+  });
 
   scenario('of four sees the one agent die', async (t) => {
     const cluster = await MixedCluster.start(t, { peers: 4, agents: 1, seed: 'peer' });
     cluster.agents[0]!.signal('SIGKILL');
-    await Promise.all(cluster.peers.map((peer) => peer.sees('a1', 'dead', crashSeenMs)));
+    const seen = Promise.all(cluster.peers.map((peer) => peer.sees('a1', 'dead', crashSeenMs)));
+    await timed(t, 'the agent is dead for four peers', seen);
     cluster.nobodyFailedBut('a1');
   });
 
   scenario('that stands still for 2 and 4 s is not held for dead', async (t) => {
     const cluster = await MixedCluster.start(t, { peers: 1, agents: 4, seed: 'agent' });
-    const [p1] = cluster.peers;
-    for (const stillMs of [2_000, 4_000]) {
-      p1!.signal('SIGSTOP');
-      await hold(stillMs);
-      p1!.signal('SIGCONT');
-      const reached = await cluster.agents[0]!.run('reachability');
-      assert.match(reached.output, /Successfully contacted all live nodes/u);
-    }
-    cluster.nobodyFailedBut();
+    await standsStillUnnoticed(t, cluster, cluster.peers[0]!);
   });
 
   scenario('that stands still for 8 s is held for dead and comes back', async (t) => {
     const cluster = await MixedCluster.start(t, { peers: 1, agents: 4, seed: 'agent' });
     const [p1] = cluster.peers;
     p1!.signal('SIGSTOP');
-    await Promise.all(cluster.agents.map((agent) => agent.sees('p1', 'failed', crashSeenMs)));
+    const failed = cluster.agents.map((agent) => agent.sees('p1', 'failed', crashSeenMs));
+    await timed(t, 'it has failed for four agents', Promise.all(failed));
     p1!.signal('SIGCONT');
-    await cluster.allSee('p1', 'alive');
+    await timed(t, 'it is back', cluster.allSee('p1', 'alive'));
     for (const { name } of cluster.agents) await p1!.sees(name, 'alive');
     cluster.nobodyFailedBut('p1');
     assert.deepEqual(p1!.said('a member failed'), []);
@@ -124,16 +186,10 @@ describe('with agents of serf, a peer', { concurrency: true }, () => {
   scenario('sees an agent that stands still, and takes it back', async (t) => {
     const cluster = await MixedCluster.start(t, { peers: 4, agents: 1, seed: 'peer' });
     const [a1] = cluster.agents;
-    for (const stillMs of [2_000, 4_000]) {
-      a1!.signal('SIGSTOP');
-      await hold(stillMs);
-      a1!.signal('SIGCONT');
-      const reached = await a1!.run('reachability');
-      assert.match(reached.output, /Successfully contacted all live nodes/u);
-    }
-    cluster.nobodyFailedBut();
+    await standsStillUnnoticed(t, cluster, a1!);
     a1!.signal('SIGSTOP');
-    await Promise.all(cluster.peers.map((peer) => peer.sees('a1', 'dead', crashSeenMs)));
+    const seen = Promise.all(cluster.peers.map((peer) => peer.sees('a1', 'dead', crashSeenMs)));
+    await timed(t, 'the agent is dead for four peers', seen);
     a1!.signal('SIGCONT');
     await cluster.allSee('a1', 'alive');
     cluster.nobodyFailedBut('a1');
@@ -208,10 +264,6 @@ describe('with agents of serf, a peer', { concurrency: true }, () => {
     const [a1] = cluster.agents;
     const state = randomBytes(100 * 1_024);
     await p1!.setUserState(state);
-    await p1!.broadcast('look');
-    const p2 = cluster.peers[1]!;
-    await p2.until(() => p2.all('userMessage').length === 1, 'the message');
-    assert.equal(p2.all('userMessage')[0]!.text, 'look');
     for (let i = 0; i < 220; i++)
       await a1!.run('event', `-coalesce=false`, `e${i}`, 'x'.repeat(450));
     const p3 = await GossipProcess.start(t, 'p3', { seeds: [a1!.seed, p1!.seed] });
@@ -245,7 +297,7 @@ describe('with agents of serf, a peer', { concurrency: true }, () => {
   scenario('suspects nobody and is not suspected while all are well', async (t) => {
     const cluster = await MixedCluster.start(t, { peers: 2, agents: 2, seed: 'agent' });
     // Processes that start beside it take its time: what counts begins now.
-    for (const one of [...cluster.agents, ...cluster.peers]) one.log.length = 0;
+    cluster.forgetLogs();
     const probesBefore = await Promise.all(
       cluster.peers.map((peer) => peer.counts('gossip_probes')),
     );

@@ -34,9 +34,6 @@ const agent = new GossipAgent({
     const digest = createHash('sha256').update(bytes).digest('hex');
     report({ kind: 'userState', bytes: bytes.length, digest });
   },
-  onUserMessage: (bytes) => {
-    report({ kind: 'userMessage', text: Buffer.from(bytes).toString() });
-  },
   log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
 });
 
@@ -48,9 +45,6 @@ async function obey(order: GossipOrder): Promise<unknown> {
       return undefined;
     case 'setUserState':
       agent.setUserState(Buffer.from(order.base64, 'base64'));
-      return undefined;
-    case 'broadcast':
-      agent.broadcast('test', Buffer.from(order.text));
       return undefined;
     case 'setTags':
       agent.setTags(order.tags);

@@ -24,7 +24,6 @@ export interface GossipProcessConfig {
 export type GossipOrder =
   | { readonly kind: 'leave' }
   | { readonly kind: 'setUserState'; readonly base64: string }
-  | { readonly kind: 'broadcast'; readonly text: string }
   | { readonly kind: 'setTags'; readonly tags: Readonly<Record<string, string>> }
   | { readonly kind: 'counts'; readonly name: string }
   | {
@@ -39,7 +38,6 @@ export type GossipReport =
   | { readonly kind: 'members'; readonly members: readonly Member[] }
   | { readonly kind: 'log'; readonly line: string }
   | { readonly kind: 'userState'; readonly bytes: number; readonly digest: string }
-  | { readonly kind: 'userMessage'; readonly text: string }
   | { readonly kind: 'done'; readonly id: number; readonly value?: unknown };
 
 type ReportOf<K extends GossipReport['kind']> = Extract<GossipReport, { kind: K }>;
@@ -99,6 +97,11 @@ export class GossipProcess {
     return this.members.find((member) => member.name === name)?.state;
   }
 
+  /** Settles once the process does something. */
+  async answers(): Promise<void> {
+    await this.counts('gossip_drops');
+  }
+
   /** Waits until this peer holds the member for that. */
   async sees(name: string, state: Member['state'], deadlineMs = 10_000): Promise<void> {
     await this.until(() => this.state(name) === state, `${name} is ${state}`, deadlineMs);
@@ -132,10 +135,6 @@ export class GossipProcess {
 
   async setUserState(bytes: Uint8Array): Promise<void> {
     await this.#order({ kind: 'setUserState', base64: Buffer.from(bytes).toString('base64') });
-  }
-
-  async broadcast(text: string): Promise<void> {
-    await this.#order({ kind: 'broadcast', text });
   }
 
   async setTags(tags: Readonly<Record<string, string>>): Promise<void> {

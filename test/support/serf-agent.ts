@@ -106,6 +106,11 @@ export class SerfAgent {
     return (await this.members()).find((member) => member.name === name);
   }
 
+  /** Settles once the process does something. */
+  async answers(): Promise<void> {
+    await this.members();
+  }
+
   /** Waits until `serf members` shows the member so. */
   async sees(name: string, status: SerfMember['status'], deadlineMs = 10_000): Promise<void> {
     await this.shows(

@@ -58,8 +58,6 @@ export interface GossipAgentOptions {
   readonly onChange: (members: readonly Member[]) => void;
   /** What a full sync brought beside the members, before those are merged. */
   readonly onUserState?: (bytes: Uint8Array, from: string | undefined) => void;
-  /** What another peer told all by `broadcast`; comes once. */
-  readonly onUserMessage?: (bytes: Uint8Array) => void;
   readonly log: {
     readonly debug: LogLine;
     readonly info: LogLine;
@@ -189,14 +187,6 @@ export class GossipAgent {
   }
 
   /**
-   * Tells all peers something; what is still being told under the same name is replaced. All pass it on.
-   * Throws RangeError above 1,000 bytes.
-   */
-  broadcast(name: string, bytes: Uint8Array): void {
-    this.#serf?.tellPeers(name, bytes);
-  }
-
-  /**
    * Has this done to the gossip keys of all members, serf agents included, and of this peer first.
    * Settles with the answers once all have answered, or after the time for it.
    */
@@ -262,7 +252,7 @@ export class GossipAgent {
   }
 
   #createSerf(endpoint: Endpoint): SerfBridge {
-    const { name, profile, counters, onUserState, onUserMessage } = this.#options;
+    const { name, profile, counters, onUserState } = this.#options;
     return new SerfBridge({
       name,
       endpoint,
@@ -273,7 +263,6 @@ export class GossipAgent {
         this.#input(input);
       },
       onOwnState: (bytes, from) => onUserState?.(bytes, from),
-      onPeerMessage: (bytes) => onUserMessage?.(bytes),
       onKeys: (operation) => changeKeys(this.#border.keyring, operation),
     });
   }

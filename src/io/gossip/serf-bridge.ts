@@ -23,8 +23,6 @@ export interface SerfBridgeOptions {
   readonly onInput: (input: SwimInput) => void;
   /** What another peer of ours said in a full sync. */
   readonly onOwnState: (bytes: Uint8Array, from: string | undefined) => void;
-  /** What another peer of ours told all; comes once. */
-  readonly onPeerMessage: (bytes: Uint8Array) => void;
   /** Does this to the keys of this peer. Never throws. */
   readonly onKeys: (operation: KeyOperation) => KeyAnswer | Promise<KeyAnswer>;
 }
@@ -46,11 +44,6 @@ export class SerfBridge {
   /** What full syncs shall bring to other peers. Throws RangeError above 4 MiB. */
   setOwnState(bytes: Uint8Array): void {
     this.#input({ kind: 'setOwnState', bytes });
-  }
-
-  /** Tells all peers; a message of the same name that is still being told is replaced. RangeError above 1,000 bytes. */
-  tellPeers(name: string, bytes: Uint8Array): void {
-    this.#input({ kind: 'tellPeers', name, bytes });
   }
 
   /** A full sync brought user state. */
@@ -106,9 +99,6 @@ export class SerfBridge {
         return;
       case 'ownState':
         this.#options.onOwnState(effect.bytes, effect.from);
-        return;
-      case 'peerMessage':
-        this.#options.onPeerMessage(effect.bytes);
         return;
       case 'keys':
         void this.#keys(effect);
