@@ -13,6 +13,8 @@ export interface InstancesSource {
   setInstance(name: string, flags: InstanceFlags | undefined): Promise<ChangeOutcome>;
 }
 
+const settable: readonly string[] = ['status', 'weight', 'quiesceMs'];
+
 const usage =
   'expected {"status": "enabled", "draining" or "disabled", "weight": 0.1 to 100, ' +
   '"quiesceMs": 0 to 86400000}, at least one of them; null takes weight or quiesceMs away';
@@ -86,7 +88,8 @@ function merged(
   known: InstanceFlags | undefined,
   given: Readonly<Record<string, unknown>>,
 ): InstanceFlags | undefined {
-  if (Object.keys(given).length === 0) return undefined;
+  const names = Object.keys(given);
+  if (names.length === 0 || names.some((name) => !settable.includes(name))) return undefined;
   const { quiesceMs, ...kept } = known ?? { status: 'enabled' as const };
   const before = given['status'] === undefined ? { ...kept, quiesceMs } : kept;
   const all: Readonly<Record<string, unknown>> = { ...before, ...given };

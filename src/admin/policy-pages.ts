@@ -28,8 +28,9 @@ export function policyPages(source: PolicySource, audit: AuditLog): readonly Rou
 }
 
 async function put(source: PolicySource, audit: AuditLog, request: AdminRequest): Promise<Answer> {
-  const policy = readPolicy(objectOf(await request.body()));
-  if (policy === undefined) {
+  const given = objectOf(await request.body());
+  const policy = readPolicy(given);
+  if (policy === undefined || Object.keys(given ?? {}).some((name) => name !== 'algorithm')) {
     const error = 'expected {"algorithm": "consistent-hash" or "round-robin"} and nothing else';
     return json(400, { error });
   }

@@ -9,14 +9,12 @@ export interface InstanceFlags {
   readonly quiesceMs?: number;
 }
 
-const names: readonly string[] = ['status', 'weight', 'quiesceMs'];
 const quiesceMsMax = 86_400_000;
 const statuses: ReadonlySet<unknown> = new Set(['enabled', 'draining', 'disabled']);
 
-/** Undefined for what is no {@link InstanceFlags}, e.g. of a later version. */
+/** Undefined for what are no {@link InstanceFlags}. What a later version says beside them is left out. */
 export function readInstanceFlags(value: unknown): InstanceFlags | undefined {
-  if (!isObject(value) || Object.keys(value).some((name) => !names.includes(name)))
-    return undefined;
+  if (!isObject(value)) return undefined;
   const { status, weight, quiesceMs } = value;
   if (!statuses.has(status)) return undefined;
   if (weight !== undefined && !isWeight(weight)) return undefined;

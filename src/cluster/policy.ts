@@ -6,9 +6,9 @@ export interface Policy {
   readonly algorithm?: 'consistent-hash' | 'round-robin';
 }
 
-/** Undefined for what is no {@link Policy}, e.g. of a later version. */
+/** Undefined for what is no {@link Policy}. What a later version says beside it is left out. */
 export function readPolicy(value: unknown): Policy | undefined {
-  if (!isObject(value) || Object.keys(value).some((name) => name !== 'algorithm')) return undefined;
+  if (!isObject(value)) return undefined;
   const { algorithm } = value;
   if (algorithm === undefined) return {};
   if (algorithm !== 'consistent-hash' && algorithm !== 'round-robin') return undefined;

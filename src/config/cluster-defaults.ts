@@ -33,9 +33,9 @@ export const clusterLimits = {
   /** Entries that two sides of a partition may have made together; above it nothing is merged. */
   mergedEntriesMax: 8_192,
   /** Largest state that a change may lead to, encoded. */
-  stateBytesMax: 3_145_728,
-  /** Largest state that is read or merged: what a full sync carries, less what is wrapped around it. */
-  mergedStateBytesMax: 4_128_768,
+  stateBytesMax: 2_359_296,
+  /** Largest state that is read or merged: a full sync carries it beside what serf agents tell of all members. */
+  mergedStateBytesMax: 2_981_888,
   /** Clock values above it are not believed: there would be no room for later changes. */
   clockMax: 281_474_976_710_655,
   /** Digests of states that were taken in, remembered to tell who is ahead. */

@@ -56,7 +56,7 @@ describe('the rules of the cluster, for operators', () => {
 
   const faults: readonly (readonly [fault: ChangeFault, says: RegExp])[] = [
     ['entries-full', /4096 entries/],
-    ['bytes-full', /larger than 3145728 bytes/],
+    ['bytes-full', /larger than 2359296 bytes/],
     ['clock-full', /clock .* at its end/],
   ];
   for (const [fault, says] of faults) {

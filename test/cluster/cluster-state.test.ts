@@ -38,11 +38,9 @@ describe('the cluster state', () => {
     ['rules', 'text'],
     ['rules', { format: 'lua', text: 'x' }],
     ['policy', { algorithm: 'least-loaded' }],
-    ['policy', { algorithm: 'round-robin', more: 1 }],
     ['policy', []],
     ['instance/a', { status: 'sleeping' }],
     ['instance/a', { status: 'enabled', weight: 0 }],
-    ['instance/a', { status: 'enabled', zone: 'x' }],
     ['instance/a', { status: 'disabled', quiesceMs: 1.5 }],
     ['instance/a', null],
   ];
@@ -57,6 +55,14 @@ describe('the cluster state', () => {
       assert.deepEqual(state.entries()[0]?.value, value);
     });
   }
+
+  it('acts on what it understands of a decision of a later version', () => {
+    const state = new ClusterState('a');
+    state.receive(row('policy', 1, 'p', { algorithm: 'round-robin', more: 1 }));
+    state.receive(row('instance/a', 1, 'p', { status: 'disabled', zone: 'x' }));
+    assert.deepEqual(state.policy, { algorithm: 'round-robin' });
+    assert.deepEqual(state.instance('a'), { status: 'disabled' });
+  });
 
   it('knows who has nothing new: equal states, former ones of its own, those taken in or refused', () => {
     const state = new ClusterState('a');

@@ -5,7 +5,8 @@ import { decodeState, encodeState } from '../../src/cluster/codec.ts';
 import type { Stored } from '../../src/cluster/entry.ts';
 import { canonicalJson } from '../../src/cluster/json.ts';
 import { StateMap } from '../../src/cluster/state-map.ts';
-import { clusterLimits } from '../../src/config/defaults.ts';
+import { clusterLimits, gossipLimits } from '../../src/config/defaults.ts';
+import { wrapUserState } from '../../src/gossip/serf-state.ts';
 
 const keys = fc.constantFrom('rules', 'policy', 'instance/a', 'instance/b', 'later/x');
 const value = fc.option(fc.jsonValue({ maxDepth: 2 }), { nil: undefined });
@@ -138,6 +139,18 @@ describe('the state map', () => {
 });
 
 describe('the limits of the state map', () => {
+  it('leave room in a full sync for what serf agents tell of the most members', () => {
+    const { membersMax, nameBytesMax, userStateBytesMax } = gossipLimits;
+    const names = Array.from({ length: membersMax }, (_, at) =>
+      `${at}`.padStart(nameBytesMax, 'n'),
+    );
+    const time = Number.MAX_SAFE_INTEGER;
+    const statusTimes = new Map(names.map((name) => [name, time]));
+    const serf = { time, eventTime: time, queryTime: time, statusTimes, leftMembers: names };
+    const whole = wrapUserState(new Uint8Array(clusterLimits.mergedStateBytesMax), serf);
+    assert.ok(whole.length <= userStateBytesMax);
+  });
+
   function filled(prefix: string, count: number): Buffer {
     const entry: Stored = { version: { clock: 1, author: 'a' }, text: undefined };
     const rows = Array.from({ length: count }, (_, at) => [`${prefix}/n${at}`, entry] as const);
@@ -163,7 +176,7 @@ describe('the limits of the state map', () => {
     const tooLarge = 'x'.repeat(clusterLimits.stateBytesMax);
     assert.equal(map.set('rules', tooLarge, 'a'), 'bytes-full');
     assert.equal(map.set('rules', 'x'.repeat(clusterLimits.stateBytesMax - 200), 'a'), undefined);
-    assert.ok(map.merge(row('other/a', 1, 'b', 'y'.repeat(100_000))).ok);
+    assert.ok(map.merge(row('other/a', 1, 'b', 'y'.repeat(1_000))).ok);
     assert.equal(map.set('policy', {}, 'a'), 'bytes-full');
     assert.equal(map.set('other/a', undefined, 'a'), undefined);
     const large = row('other/b', 1, 'b', 'z'.repeat(clusterLimits.mergedStateBytesMax - 100));

@@ -274,7 +274,7 @@ describe('rules that a running cluster is given', { timeout: 120_000 }, () => {
       }
     };
     const change = async (): Promise<void> => {
-      for (const [turn, rules] of [conference, callee, undefined, callee, conference].entries()) {
+      for (const [turn, rules] of [conference, callee, undefined, conference, callee].entries()) {
         const peer = peers[turn % peers.length]!;
         const method = rules === undefined ? 'DELETE' : 'PUT';
         assert.equal((await ask(peer, '/rules', method, rules)).status, 200);
@@ -284,7 +284,15 @@ describe('rules that a running cluster is given', { timeout: 120_000 }, () => {
         while (load.requests < requests + 10 || load.calls < calls + 2) await statusOf(peer);
       }
     };
+    // Without rules calls for one room go everywhere; with the last ones given they meet.
+    const meeting = async (): Promise<number> => {
+      const calls = [];
+      for (let at = 0; at < 12; at++) calls.push(await caller.call('room', sprayer.sip.udp));
+      return new Set(calls.map(({ instance }) => instance)).size;
+    };
+    assert.ok((await meeting()) > 1);
     await Promise.all([visit(1), visit(2), dial(), change().finally(() => (load.isOver = true))]);
+    assert.equal(await meeting(), 1);
   });
 
   it('differ from those of one peer, which is told, and not ready after the grace time', async (t) => {
