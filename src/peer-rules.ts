@@ -6,7 +6,7 @@ import type { Config } from './config/index.ts';
 import { formatRuleError, type NumberResolver, type RuleTools } from './dcr/index.ts';
 import { Alarm } from './io/alarm.ts';
 import { createEnumResolver, type EnumResolver } from './io/dns/index.ts';
-import { loadRules, readRulesText, rulesDigest } from './io/rules/index.ts';
+import { loadRules, readRulesText, rulesDigest, type LoadedRules } from './io/rules/index.ts';
 import type { Counters } from './pipeline/counters.ts';
 import { KeyDeriver } from './pipeline/key.ts';
 import { uriReader } from './pipeline/subjects.ts';
@@ -41,6 +41,8 @@ export class RulesSide {
   #running: Runnable = noRules;
   readonly #mixedAlarm: Alarm;
   #isMixedTold = false;
+  /** The text that was read last: what was checked is mostly run next. */
+  #read: { readonly text: string; readonly name: string; readonly result: LoadedRules } | undefined;
   /** {@link announcedDigest} of the rules in the cluster's state. */
   #given: string | undefined;
 
@@ -97,7 +99,7 @@ export class RulesSide {
    * @param name only for messages
    */
   check(text: string, name: string): readonly string[] {
-    const read = readRulesText(text, name, this.#tools);
+    const read = this.#readText(text, name);
     return read.ok ? [] : read.errors.map(formatRuleError);
   }
 
@@ -113,7 +115,8 @@ export class RulesSide {
     }
     if (this.#running.source === 'cluster' && this.#running.digest === this.#given) return;
     const { counters, log } = this.#parts;
-    const read = readRulesText(text, 'rules', this.#tools);
+    const read = this.#readText(text, 'rules');
+    this.#read = undefined;
     if (read.ok) {
       const digest = announcedDigest(read.digest);
       this.#run({ keys: new KeyDeriver(read.rules), source: 'cluster', digest });
@@ -145,6 +148,14 @@ export class RulesSide {
   close(): void {
     this.#mixedAlarm.set(Infinity);
     this.#numbers?.close();
+  }
+
+  #readText(text: string, name: string): LoadedRules {
+    const known = this.#read;
+    if (known?.text === text && (known.result.ok || known.name === name)) return known.result;
+    const result = readRulesText(text, name, this.#tools);
+    this.#read = { text, name, result };
+    return result;
   }
 
   #tellMixed(): void {
