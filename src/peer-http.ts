@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { formatHostPort, parseHostPort } from './config/address.ts';
+import { httpTimeouts } from './config/defaults.ts';
 import { upstreamHttp } from './config/http-schema.ts';
 import type { Config } from './config/index.ts';
 import type { Application } from './io/application/application.ts';
@@ -34,8 +35,6 @@ export interface HttpSideParts {
   readonly stamper: Stamper;
   readonly keys: () => KeyDeriver;
   readonly view: () => ClusterView;
-  /** Grows with each request that the application gets. */
-  readonly served: { count: number };
   readonly links: () => Links;
   readonly application: () => Application;
   readonly numberKnown: (number: string) => Promise<void>;
@@ -62,6 +61,7 @@ export class HttpSide {
   readonly #elsewhere: UpstreamHttp | undefined;
   readonly #parts: HttpSideParts;
   readonly #listeners: readonly HttpListener[];
+  #stopped: Promise<void> | undefined;
 
   constructor(parts: HttpSideParts) {
     this.#parts = parts;
@@ -90,17 +90,27 @@ export class HttpSide {
     }
   }
 
-  /** Closes the listeners when running exchanges have ended, or had their time. */
-  async stop(): Promise<void> {
-    await Promise.all(this.#listeners.map((listener) => listener.stop()));
+  /**
+   * Closes the listeners at once, and connections when their exchange has ended or had its time. Again
+   * is harmless: the first call counts.
+   *
+   * @param patienceMs for exchanges under way; never less than `httpTimeouts.lingerMs`
+   */
+  stop(patienceMs = 0): Promise<void> {
+    this.#stopped ??= this.#stop(Math.max(patienceMs, httpTimeouts.lingerMs));
+    return this.#stopped;
+  }
+
+  async #stop(patienceMs: number): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.stop(patienceMs)));
     await this.#elsewhere?.stop();
   }
 
   readonly #serve: ServeHttp = (instance, request, envelope, response) => {
-    const { config, application, links, served } = this.#parts;
-    if (instance !== config.name) return links().openHttp(instance, request, envelope, response);
-    served.count++;
-    return application().serveHttp(request, envelope, response);
+    const { config, application, links } = this.#parts;
+    return instance === config.name
+      ? application().serveHttp(request, envelope, response)
+      : links().openHttp(instance, request, envelope, response);
   };
 
   #createListeners(): HttpListener[] {

@@ -16,7 +16,7 @@ export interface DrainProgress {
   readonly calls: number;
   /** Its HTTP exchanges and tunnels. */
   readonly exchanges: number;
-  /** Since its last call or request. */
+  /** Since its last call or SIP request. */
   readonly quietMs: number;
   /** Until the drain ends in any case. */
   readonly leftMs: number;
@@ -40,7 +40,7 @@ export interface LifeParts {
   readonly dialogs: Dialogs;
   /** HTTP exchanges and tunnels of the application under way. */
   readonly exchanges: () => number;
-  /** Requests that the application got so far. */
+  /** SIP requests that the application got so far. */
   readonly served: () => number;
   /** Tells the others what becomes of this instance. */
   readonly announce: (status: InstanceStatus) => void;
@@ -65,6 +65,8 @@ export class Life {
   #orders: Orders = { status: 'enabled' };
   /** When a disabled instance lets go of its sessions. */
   #disabledAtMs = Infinity;
+  /** When an instance that stops for good lets go of its sessions. */
+  #retiredAtMs = Infinity;
   #servedBefore = 0;
   #busyAtMs: number;
   #drain: Drain | undefined;
@@ -80,6 +82,11 @@ export class Life {
 
   get status(): InstanceStatus {
     return this.#status;
+  }
+
+  /** Until the drain ends in any case; 0 while nobody waits. */
+  get leftMs(): number {
+    return Math.max(0, Math.round((this.#drain?.endsAtMs ?? 0) - this.#parts.now()));
   }
 
   /** It is about to close: what still comes is for other peers. */
@@ -123,7 +130,8 @@ export class Life {
   }
 
   /**
-   * Drains, then settles when the instance was quiet for `drainQuietMs`, at the latest after
+   * Drains for `drainQuietMs` and until the instance was without calls and SIP requests as long, then
+   * hands its HTTP sessions to others and settles when no exchange is under way; at the latest after
    * `drainTimeoutMs`, or when {@link end} is called.
    */
   async drained(): Promise<void> {
@@ -150,7 +158,7 @@ export class Life {
       calls: this.#parts.dialogs.size,
       exchanges: this.#parts.exchanges(),
       quietMs: Math.max(0, Math.round(nowMs - this.#busyAtMs)),
-      leftMs: Math.max(0, Math.round(this.#drain.endsAtMs - nowMs)),
+      leftMs: this.leftMs,
     };
   }
 
@@ -164,10 +172,10 @@ export class Life {
 
   /** Whether the instance was busy since the last look, and whether a drain or a session's time is over. */
   #look(nowMs: number): void {
-    const { dialogs, served, exchanges } = this.#parts;
+    const { dialogs, served } = this.#parts;
     dialogs.sweep(nowMs);
     const servedNow = served();
-    const isBusy = servedNow !== this.#servedBefore || dialogs.size > 0 || exchanges() > 0;
+    const isBusy = servedNow !== this.#servedBefore || dialogs.size > 0;
     this.#servedBefore = servedNow;
     if (isBusy) this.#busyAtMs = nowMs;
     if (this.#disabledAtMs <= nowMs) this.#settle();
@@ -175,16 +183,24 @@ export class Life {
   }
 
   #endDrain(drain: Drain, nowMs: number): void {
-    const { config, log } = this.#parts;
-    const isKnown = nowMs - drain.beganAtMs >= lifeLimits.newsMs;
-    const isQuiet = isKnown && nowMs - this.#busyAtMs >= config.drainQuietMs;
-    if (isQuiet || nowMs >= drain.endsAtMs) {
-      if (!isQuiet) log.warn(this.progress() ?? {}, 'the time of the drain is over');
+    const { config, log, exchanges } = this.#parts;
+    const quietMs = nowMs - Math.max(this.#busyAtMs, drain.beganAtMs);
+    if (quietMs >= Math.max(config.drainQuietMs, lifeLimits.newsMs)) this.#retire(nowMs);
+    const isOver = nowMs - this.#retiredAtMs >= lifeLimits.newsMs && exchanges() === 0;
+    if (isOver || nowMs >= drain.endsAtMs) {
+      if (!isOver) log.warn(this.progress() ?? {}, 'the time of the drain is over');
       drain.over.resolve();
     } else if (nowMs - drain.toldAtMs >= lifeLimits.progressIntervalMs) {
       drain.toldAtMs = nowMs;
       log.info(this.progress() ?? {}, 'draining');
     }
+  }
+
+  /** HTTP sessions have no end that could be waited for: they go on elsewhere from now on. */
+  #retire(nowMs: number): void {
+    if (this.#retiredAtMs < Infinity) return;
+    this.#retiredAtMs = nowMs;
+    this.#settle();
   }
 
   #settle(): void {
@@ -195,7 +211,9 @@ export class Life {
   }
 
   #due(): InstanceStatus {
-    if (this.#isEnding || this.#disabledAtMs <= this.#parts.now()) return 'disabled';
+    const nowMs = this.#parts.now();
+    if (this.#isEnding || Math.min(this.#disabledAtMs, this.#retiredAtMs) <= nowMs)
+      return 'disabled';
     if (this.#isDrained || this.#orders.status !== 'enabled') return 'draining';
     return this.#isJoined ? 'ready' : 'joining';
   }

@@ -86,7 +86,7 @@ class Peer implements RunningPeer {
   readonly #application: Application;
   readonly #life: Life;
   readonly #dialogs: Dialogs;
-  /** Requests that the application got. */
+  /** SIP requests that the application got. */
   readonly #served = { count: 0 };
   #addresses: PeerAddresses | undefined;
 
@@ -139,6 +139,8 @@ class Peer implements RunningPeer {
 
   async drain(): Promise<void> {
     await this.#life.drained();
+    // Exchanges that clients have through this peer end in their own time; SIP is relayed meanwhile.
+    await this.#http.stop(this.#life.leftMs);
   }
 
   async stop(): Promise<void> {
@@ -172,7 +174,6 @@ class Peer implements RunningPeer {
       handler: {
         ...this.#sip.handler,
         http: (request, envelope, response) => {
-          this.#served.count++;
           const opinion = compareRings(envelope, this.#cluster.view, this.#counters, 'http');
           if (opinion === 'unknown') this.#cluster.otherRingSeen();
           return this.#application.serveHttp(request, envelope, response);
@@ -215,7 +216,6 @@ class Peer implements RunningPeer {
       stamper: this.#stamper,
       keys: () => this.#rules.keys,
       view: () => this.#cluster.view,
-      served: this.#served,
       links: () => this.#links,
       application: () => this.#application,
       numberKnown: (number) => this.#rules.numberKnown(number),

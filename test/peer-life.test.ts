@@ -102,18 +102,35 @@ describe('the life of an instance', () => {
 });
 
 describe('a drain', () => {
-  it('of an idle instance lasts until the others have heard of it', async (t) => {
-    const { life, pass } = given(t);
+  it('gives sprayers time to notice, hands HTTP sessions over and lets the others hear of it', async (t) => {
+    const { life, pass, announced } = given(t);
+    life.joined();
+    pass(60_000);
+    const drained = life.drained();
+    pass(31_750);
+    assert.deepEqual(announced, ['ready', 'draining']);
+    pass(250);
+    assert.deepEqual(announced, ['ready', 'draining', 'disabled']);
+    assert.equal(life.isEnding, false, 'it relays on');
+    pass(lifeLimits.newsMs - lifeLimits.pollIntervalMs);
+    assert.equal(await settled(drained), false);
+    pass(lifeLimits.pollIntervalMs);
+    assert.equal(await settled(drained), true);
+    assert.equal(life.leftMs, 600_000 - 33_000);
+  });
+
+  it('lasts until the others have heard of it, however short it is meant to be', async (t) => {
+    const { life, pass } = given(t, 600_000, 0);
     life.joined();
     const drained = life.drained();
-    pass(lifeLimits.newsMs - lifeLimits.pollIntervalMs);
+    pass(2 * lifeLimits.newsMs - lifeLimits.pollIntervalMs);
     assert.equal(await settled(drained), false);
     pass(lifeLimits.pollIntervalMs);
     assert.equal(await settled(drained), true);
   });
 
   it('waits for the last call and then for its transactions', async (t) => {
-    const { life, dialogs, pass, lines } = given(t);
+    const { life, dialogs, pass, lines, announced } = given(t);
     life.joined();
     dialogs.request(invite, 1_000_000);
     const drained = life.drained();
@@ -123,30 +140,32 @@ describe('a drain', () => {
     assert.ok(lines.includes('draining'));
     dialogs.request(bye, 1_100_000);
     pass(31_750);
-    assert.equal(await settled(drained), false);
-    pass(250);
+    assert.equal(announced.at(-1), 'draining');
+    pass(250 + lifeLimits.newsMs);
     assert.equal(await settled(drained), true);
   });
 
-  it('waits for exchanges and after each request', async (t) => {
-    const { life, work, pass } = given(t);
+  it('waits after each SIP request, and for exchanges once no more come', async (t) => {
+    const { life, work, pass, announced } = given(t);
     life.joined();
     work.exchanges = 1;
     const drained = life.drained();
-    pass(60_000);
-    work.exchanges = 0;
     pass(20_000);
     work.served++;
     pass(32_000);
+    assert.equal(announced.at(-1), 'draining');
+    pass(60_000);
+    assert.equal(announced.at(-1), 'disabled');
     assert.equal(await settled(drained), false);
+    work.exchanges = 0;
     pass(250);
     assert.equal(await settled(drained), true);
   });
 
   it('that does not get quiet ends with its time, and says so', async (t) => {
-    const { life, work, pass, lines } = given(t, 5_000);
+    const { life, dialogs, pass, lines } = given(t, 5_000);
     life.joined();
-    work.exchanges = 3;
+    dialogs.request(invite, 1_000_000);
     const drained = life.drained();
     pass(4_750);
     assert.equal(await settled(drained), false);
@@ -168,5 +187,6 @@ describe('a drain', () => {
     assert.equal(life.status, 'draining', 'a peer that was told to stop takes nothing new');
     life.end();
     assert.equal(await settled(drained), true);
+    assert.equal(life.leftMs > 0, true);
   });
 });

@@ -19,9 +19,9 @@ export interface Config {
   /** Absolute path of the folder for the state of the cluster; left out, it is kept in memory alone. */
   readonly dataDir?: string;
   readonly admin: AdminConfig;
-  /** Longest time that a drain waits for dialogs and requests under way. */
+  /** Longest time that a drain waits for calls and exchanges under way. */
   readonly drainTimeoutMs: number;
-  /** A drain ends so long after the last dialog or request of this instance. */
+  /** A drain lasts so long, and so long after the last call and SIP request of this instance. */
   readonly drainQuietMs: number;
   readonly log: { readonly level: LogLevel };
 }

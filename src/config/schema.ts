@@ -167,13 +167,13 @@ const schema = z.strictObject({
     .min(0)
     .max(86_400_000)
     .default(configDefaults.drainTimeoutMs)
-    .describe('longest time that a drain waits for dialogs and requests under way'),
+    .describe('longest time that a drain waits for calls and exchanges under way'),
   drainQuietMs: z
     .int()
     .min(0)
     .max(86_400_000)
     .default(configDefaults.drainQuietMs)
-    .describe('a drain ends so long after the last dialog or request of this instance'),
+    .describe('a drain lasts so long, and so long after the last call and SIP request of this instance'),
   log: z
     .strictObject({
       level: z
