@@ -240,7 +240,10 @@ export class ClusterSide {
       tags: this.#tags(),
       counters,
       onChange: (members) => this.#membersChanged(members),
-      onUserState: (bytes) => this.#parts.shared.received(bytes),
+      onUserState: (bytes) => {
+        this.#parts.shared.received(bytes);
+        this.#joining?.();
+      },
       log,
     });
   }

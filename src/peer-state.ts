@@ -175,6 +175,8 @@ export class StateSide {
       counters.count('cluster_state', received.fault);
       log.error({ source, fault: received.fault }, 'a state of the cluster could not be taken in');
     }
+    // Even one that brought nothing was perhaps what this peer waited for.
+    this.#lookAhead();
     if (received.kind !== 'changed') return;
     const keys = [...received.keys];
     log.info({ source, keys, clock: this.#state.clock }, 'the cluster state changed');
@@ -194,9 +196,13 @@ export class StateSide {
     }
     if (keys.has('rules')) onRules(this.#state.rules);
     if (keys.has(instanceKey(config.name))) onFlags(this.flags);
+    this.#lookAhead();
+    gossip().shareState();
+  }
+
+  #lookAhead(): void {
     this.#catchUp.stateChanged(now());
     this.#alarm.set(this.#catchUp.dueMs);
-    gossip().shareState();
   }
 
   #catchUpNow(): void {

@@ -119,6 +119,24 @@ describe('what a peer does with the state that all share', () => {
     assert.deepEqual(told, []);
   });
 
+  it('is content with an older state, too, and asks no more', async (t) => {
+    const { side, told, pass } = given(t);
+    const { bytes, digest } = foreign((state) => state.setPolicy({ algorithm: 'round-robin' }));
+    side.received(bytes);
+    await side.setPolicy(undefined);
+    const { digest: other } = foreign((state) => state.setPolicy({}));
+    side.membersChanged([
+      { name: 'y', digest },
+      { name: 'z', digest: other },
+    ]);
+    assert.equal(side.isCaughtUp, false);
+    side.received(foreign((state) => state.setPolicy({})).bytes);
+    assert.equal(side.isCaughtUp, true);
+    told.length = 0;
+    pass(10 * clusterLimits.syncRetryMs);
+    assert.deepEqual(told, []);
+  });
+
   it('reports a state that it cannot take in, once, and does not ask for it again', (t) => {
     const { side, told, lines, counters, pass } = given(t);
     const bytes = Buffer.from('{"format":2}');

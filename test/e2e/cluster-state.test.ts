@@ -24,6 +24,7 @@ const callee = example('callee');
 const anyPort = { address: '127.0.0.1', port: 0 };
 
 interface Status {
+  readonly state: string;
   readonly clusterState: { readonly clock: number; readonly digest: string };
   readonly rules: {
     readonly source: string;
@@ -150,6 +151,25 @@ describe('the state of a cluster', { timeout: 120_000 }, () => {
     assert.deepEqual((await ask(again[0]!, '/policy')).body, {
       policy: { algorithm: 'round-robin' },
     });
+  });
+
+  it('drains, disables and enables an instance from any peer', async (t) => {
+    const peers = await startAll(t, folderOf(t), ['peer-1', 'peer-2', 'peer-3']);
+    const set = async (at: number, body: object): Promise<void> => {
+      const path = '/instances/peer-2';
+      assert.equal((await ask(peers[at]!, path, 'PUT', JSON.stringify(body))).status, 200);
+    };
+    const isOnRing = ({ ring }: Status): boolean =>
+      ring.members.some(({ name }) => name === 'peer-2');
+    await until(peers, isOnRing);
+    await set(0, { status: 'draining' });
+    await until(peers, (status) => !isOnRing(status));
+    await until([peers[1]!], ({ state }) => state === 'draining');
+    await set(2, { status: 'disabled', quiesceMs: 0 });
+    await until([peers[1]!], ({ state }) => state === 'disabled');
+    await set(1, { status: 'enabled' });
+    await until(peers, isOnRing);
+    await until([peers[1]!], ({ state }) => state === 'ready');
   });
 
   it('is known to a peer that was away, with or without a folder, before it is ready', async (t) => {
