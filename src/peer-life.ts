@@ -183,12 +183,13 @@ export class Life {
   }
 
   #endDrain(drain: Drain, nowMs: number): void {
-    const { config, log, exchanges } = this.#parts;
+    const { config, log, dialogs, exchanges } = this.#parts;
     const quietMs = nowMs - Math.max(this.#busyAtMs, drain.beganAtMs);
     if (quietMs >= Math.max(config.drainQuietMs, lifeLimits.newsMs)) this.#retire(nowMs);
     const isOver = nowMs - this.#retiredAtMs >= lifeLimits.newsMs && exchanges() === 0;
     if (isOver || nowMs >= drain.endsAtMs) {
-      if (!isOver) log.warn(this.progress() ?? {}, 'the time of the drain is over');
+      const isCut = dialogs.size > 0 || exchanges() > 0;
+      if (isCut) log.warn(this.progress() ?? {}, 'the time of the drain is over');
       drain.over.resolve();
     } else if (nowMs - drain.toldAtMs >= lifeLimits.progressIntervalMs) {
       drain.toldAtMs = nowMs;

@@ -175,8 +175,9 @@ describe('a drain', () => {
   });
 
   it('without time ends at once', async (t) => {
-    const { life } = given(t, 0);
+    const { life, lines } = given(t, 0);
     assert.equal(await settled(life.drained()), true);
+    assert.deepEqual(lines, [], 'nothing was cut');
   });
 
   it('is not taken back, but may be cut short', async (t) => {
