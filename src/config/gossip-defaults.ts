@@ -24,7 +24,7 @@ export interface GossipProfile {
   readonly relays: number;
   /** A target that did not answer is pinged over a stream too. */
   readonly streamProbe: boolean;
-  /** One piece of news is sent at most mult x ceil(log10(N + 1)) times by each member. */
+  /** One piece of news is sent at most mult x ceil(log10(N + 1) + 1/2) times by each member. */
   readonly retransmitMult: number;
   /** A stream that is not done after this long is closed. */
   readonly streamTimeoutMs: number;

@@ -10,12 +10,15 @@ import { compoundHasRoom, encodePacket, packetBytes } from './packet.ts';
 const checksumVersion = 5;
 
 /**
- * How often one member sends one piece of news among `count` members. In a cluster of less than ten chance
- * would often pass somebody over, so there it is once for each of the others.
+ * How often one member sends one piece of news among `count` members: memberlist's mult x ceil(log10(N + 1)),
+ * and half a power of ten earlier more. Each member hears a piece about as often as one member sends it, by
+ * chance, so with 8 of them among 40 every hundredth piece would pass somebody over, who then waits for a full
+ * sync. Nobody needs to be told twice by the same member for that.
  */
 export function newsSendsMax(mult: number, count: number): number {
-  const usual = mult * Math.ceil(Math.log10(count + 1));
-  return Math.max(usual, Math.min(count - 1, 2 * mult));
+  const magnitude = Math.log10(count + 1);
+  const wanted = mult * Math.ceil(magnitude + 0.5);
+  return Math.max(mult * Math.ceil(magnitude), Math.min(count - 1, wanted));
 }
 
 /** Makes packets: messages first, then as much news as the packet holds. */
