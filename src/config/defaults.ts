@@ -343,7 +343,9 @@ export const linkLimits = {
   keepaliveTimeoutMs: 1_000,
   reconnectBackoffMinMs: 100,
   reconnectBackoffMaxMs: 2_000,
-  /** How long a peer gets no new work after its link broke. */
+  /** A link that was up for so long and broke is dialled again at once, and used as soon as it is up. */
+  steadyMs: 2_000,
+  /** How long a peer gets no new work after a link to it broke sooner than that. */
   avoidMs: 2_000,
   /** How often the TLS files of the links are read again. */
   certificateRefreshMs: 60_000,

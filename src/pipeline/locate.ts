@@ -85,14 +85,23 @@ export function locateInTurn(keyDigest: string, view: ClusterView, turn: number)
   return { kind: 'located', keyDigest, reason, instance, isNew: true, doubtedUntilMs: 0 };
 }
 
-/** Who serves in place of an instance that cannot be reached now: the next ones on the ring. */
+/**
+ * Who serves in place of an instance that cannot be reached now: the next ones on the ring. A peer that
+ * reaches none of them still has its own instance for what is new; what belongs to something is better
+ * refused than brought where nobody knows it.
+ */
 export function successorsOf(located: Located, view: ClusterView): readonly string[] {
   const { keyDigest, instance, isNew } = located;
   const avoids = isNew && view.doubts.size > 0;
   const successors = avoids
     ? trustedFirst(keyDigest, view)
     : view.ring.successors(keyDigest, pipelineLimits.candidatesMax);
-  return successors.filter((name) => name !== instance).slice(0, pipelineLimits.candidatesMax - 1);
+  const others = successors
+    .filter((name) => name !== instance)
+    .slice(0, pipelineLimits.candidatesMax - 1);
+  const isOwnLeft = isNew && instance !== view.self && !others.includes(view.self);
+  const isOwnReady = view.instances.get(view.self)?.status === 'ready';
+  return isOwnLeft && isOwnReady ? [...others, view.self] : others;
 }
 
 /** As many in ring order as may be tried, the suspect ones behind the others. */

@@ -63,11 +63,25 @@ describe('What begins', () => {
 
   it('tries suspect ones last when its instance cannot be reached', () => {
     const view = suspecting(1);
-    const successors = successorsOf(locateNew(key, view), view);
+    const successors = successorsOf(locateNew(key, view), view).filter((name) => name !== 'a');
     assert.deepEqual(successors, [order[2], order[3]]);
     const few = suspecting(1, 2, 3, 4);
-    assert.deepEqual(successorsOf(locateNew(key, few), few), [order[1], order[2]]);
+    const doubtful = successorsOf(locateNew(key, few), few).filter((name) => name !== 'a');
+    assert.deepEqual(doubtful, [order[1], order[2]]);
     assert.equal(successors.length, pipelineLimits.candidatesMax - 1);
+  });
+
+  it('has the own instance left when none of those that are tried can be reached', () => {
+    for (const self of names) {
+      const view = clusterView(self, five);
+      const at = order.indexOf(self);
+      const others = order.slice(1, pipelineLimits.candidatesMax);
+      const own = at >= pipelineLimits.candidatesMax ? [self] : [];
+      assert.deepEqual(successorsOf(locateNew(key, view), view), [...others, ...own]);
+      const away = clusterView(self, { ...five, [self]: 'draining' });
+      const located = locateNew(key, away);
+      assert.ok(!successorsOf(located, away).includes(self));
+    }
   });
 
   it('passes suspect ones over when it goes in turn', () => {

@@ -9,8 +9,9 @@ import type { Trust } from './trust.ts';
 /**
  * This peer's link to another: it dials until told to close, and says when work may be handed over.
  *
- * dialling → up → (broken) → waiting → dialling …; a link that broke is avoided for a while even when
- * it is up again at once.
+ * dialling → up → (broken) → waiting → dialling …; a link that broke soon after it came up is avoided for
+ * a while even when it is up again. One that had been steady is not: whoever was held up for a moment finds
+ * all its links broken, and would send what belongs to others to the wrong instances.
  */
 export class DialledLink {
   readonly #context: LaneContext;
@@ -20,6 +21,7 @@ export class DialledLink {
   #connection: Connection | undefined;
   #redialTimer: NodeJS.Timeout | undefined;
   #failures = 0;
+  #upSinceMs = 0;
   #avoidUntilMs = 0;
   /** Epoch of the process that said goodbye. */
   #leavingEpoch = -1;
@@ -95,6 +97,7 @@ export class DialledLink {
       {
         up: () => {
           this.#failures = 0;
+          this.#upSinceMs = performance.now();
           const { log, onPeerUp } = this.#context;
           log.info({ peer: this.#peer.name }, 'link is up');
           if (this.#connection === connection) onPeerUp?.(this.#peer.name);
@@ -114,22 +117,31 @@ export class DialledLink {
   #ended(reason: ConnectionEnd, wasUp: boolean): void {
     this.#connection = undefined;
     if (this.#isClosed) return;
-    const { limits, counters, log, onPeerFailed } = this.#context;
+    const { counters, log, onPeerFailed } = this.#context;
     const peer = this.#peer.name;
     counters.count('link_failures', reason);
     const isBroken = reason === 'unreachable' || reason === 'violation';
-    if (wasUp && reason !== 'left') this.#avoidUntilMs = performance.now() + limits.avoidMs;
-    if (reason === 'left') log.info({ peer, reason }, 'link is down');
-    else if (wasUp || this.#failures === 0) log.warn({ peer, reason }, 'link is down');
-    const delayMs = Math.min(
-      limits.reconnectBackoffMinMs * 2 ** this.#failures,
-      limits.reconnectBackoffMaxMs,
-    );
     const isNews = wasUp || this.#failures === 0;
-    this.#failures = Math.min(this.#failures + 1, 16);
-    this.#redialTimer = setTimeout(() => {
-      this.#dial();
-    }, delayMs);
+    if (reason === 'left') log.info({ peer, reason }, 'link is down');
+    else if (isNews) log.warn({ peer, reason }, 'link is down');
+    this.#redialTimer = setTimeout(
+      () => {
+        this.#dial();
+      },
+      this.#pauseMs(wasUp && reason !== 'left'),
+    );
     if (isBroken && isNews) onPeerFailed?.(peer);
+  }
+
+  /** @returns how long to wait before the next dial; avoids the peer where its links keep breaking */
+  #pauseMs(hasBroken: boolean): number {
+    const { steadyMs, avoidMs, reconnectBackoffMinMs, reconnectBackoffMaxMs } =
+      this.#context.limits;
+    const nowMs = performance.now();
+    const wasSteady = hasBroken && nowMs - this.#upSinceMs >= steadyMs;
+    if (hasBroken && !wasSteady) this.#avoidUntilMs = nowMs + avoidMs;
+    const backoffMs = Math.min(reconnectBackoffMinMs * 2 ** this.#failures, reconnectBackoffMaxMs);
+    this.#failures = Math.min(this.#failures + 1, 16);
+    return wasSteady ? 0 : backoffMs;
   }
 }

@@ -81,8 +81,9 @@ describe('the life of a link', () => {
     await a.until(() => a.responses.length === 1);
   });
 
-  it('avoids a peer for a while after a break, though its link is up again', async () => {
-    const a = peer('a', { limits: { reconnectBackoffMinMs: 1, avoidMs: 60_000 } });
+  it('avoids a peer for a while whose link breaks soon, though it is up again', async () => {
+    const limits = { reconnectBackoffMinMs: 1, steadyMs: 60_000, avoidMs: 60_000 };
+    const a = peer('a', { limits });
     const b = peer('b');
     const cable = await cabled(a, b);
     cable.break();
@@ -90,6 +91,18 @@ describe('the life of a link', () => {
     assert.equal(a.downReasons[0], 'unreachable');
     assert.equal(a.links.isUp('b'), false);
     assert.equal(a.links.sendSipRequest('b', Buffer.from('x'), envelope), false);
+  });
+
+  it('uses a link that was steady as soon as it is up again, and dials it at once', async () => {
+    const limits = { reconnectBackoffMinMs: 60_000, steadyMs: 0, avoidMs: 60_000 };
+    const a = peer('a', { limits });
+    const b = peer('b');
+    const cable = await cabled(a, b);
+    cable.break();
+    await a.until(() => a.ups === 2);
+    assert.deepEqual(a.failed, ['b']);
+    assert.ok(a.links.sendSipRequest('b', Buffer.from('again'), envelope));
+    await b.until(() => b.requests.length === 1);
   });
 
   it('is up again by itself', async () => {
