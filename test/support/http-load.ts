@@ -12,6 +12,7 @@ export interface Visitor {
 /** One request and what became of it. */
 export interface Outcome {
   readonly startedMs: number;
+  readonly tookMs: number;
   /** Peer that the connection went to; undefined: to none. */
   readonly ingress: string | undefined;
   /** Instance of the session when the request was sent. */
@@ -23,6 +24,9 @@ export interface Outcome {
   readonly visits: number | undefined;
   readonly fault: string | undefined;
 }
+
+/** A request that is not answered for so long has failed. */
+const patienceMs = 30_000;
 
 export interface LoadOptions {
   readonly spray: HttpSpray;
@@ -47,7 +51,8 @@ export async function openVisitors(spray: HttpSpray, count: number): Promise<Vis
 
 /**
  * Requests of visitors in turn at an even rate, whatever becomes of those before, each on a connection of
- * its own, until `until` is settled and those under way have ended.
+ * its own, until `until` is settled and those under way have ended. Who still waits for an answer is
+ * passed over.
  */
 export async function loadUntil(
   options: LoadOptions,
@@ -55,13 +60,18 @@ export async function loadUntil(
   until: Promise<unknown>,
 ): Promise<Outcome[]> {
   const running: Promise<Outcome>[] = [];
+  const free = [...visitors];
   const state = { isOver: false };
   const over = until.finally(() => (state.isOver = true));
   const startMs = performance.now();
   for (let at = 0; !state.isOver; at++) {
     const dueMs = startMs + (at * 1_000) / options.perSecond - performance.now();
     if (dueMs > 1) await Promise.race([pause(dueMs), over]);
-    running.push(visit(options, visitors[at % visitors.length]!));
+    const visitor = free.shift();
+    if (visitor === undefined) continue;
+    const visiting = visit(options, visitor);
+    void visiting.then(() => free.push(visitor));
+    running.push(visiting);
   }
   await over;
   return Promise.all(running);
@@ -78,7 +88,8 @@ async function visit(
     (resolve) => {
       const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
       const headers = cookie === '' ? {} : { cookie };
-      const sent = request(`http://${spray.address}${target}`, { agent: false, headers });
+      const signal = AbortSignal.timeout(patienceMs);
+      const sent = request(`http://${spray.address}${target}`, { agent: false, headers, signal });
       sent.on('socket', (socket) => {
         socket.once('connect', () => (port = socket.localPort ?? 0));
       });
@@ -89,7 +100,8 @@ async function visit(
       sent.end();
     },
   );
-  const common = { startedMs, owner, ingress: spray.takenBy(port) };
+  const tookMs = performance.now() - startedMs;
+  const common = { startedMs, tookMs, owner, ingress: spray.takenBy(port) };
   if (answer instanceof Error) return { ...common, ...nothing, fault: answer.message };
   const { response, text } = answer;
   const status = response.statusCode ?? 0;

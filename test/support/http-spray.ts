@@ -5,6 +5,8 @@ import type { TestContext } from 'node:test';
 const host = '127.0.0.1';
 /** How often an operator's sprayer asks whether a peer is ready. */
 const healthIntervalMs = 50;
+/** A peer that does not answer for so long is not ready. */
+const healthTimeoutMs = 1_000;
 
 interface Sprayed {
   readonly name: string;
@@ -23,6 +25,8 @@ export interface HttpSpray {
   takenBy(clientPort: number): string | undefined;
   /** How many connections each peer got. */
   shares(): ReadonlyMap<string, number>;
+  /** Names of the peers that say they are ready. */
+  ready(): readonly string[];
   /** From now on this one gets its turn, too. */
   add(peer: Sprayed): void;
   /** Ends all connections in good order, so that clients come anew. */
@@ -44,6 +48,7 @@ export async function startHttpSpray(
 class Spray implements HttpSpray {
   readonly #peers: Sprayed[];
   readonly #unready = new Set<Sprayed>();
+  readonly #asked = new Set<Sprayed>();
   readonly #taken = new Map<number, string>();
   readonly #shares = new Map<string, number>();
   readonly #open = new Set<Socket>();
@@ -88,6 +93,10 @@ class Spray implements HttpSpray {
     return this.#shares;
   }
 
+  ready(): readonly string[] {
+    return this.#peers.filter((peer) => !this.#unready.has(peer)).map(({ name }) => name);
+  }
+
   add(peer: Sprayed): void {
     this.#peers.push(peer);
   }
@@ -97,8 +106,12 @@ class Spray implements HttpSpray {
   }
 
   async #ask(peer: Sprayed): Promise<void> {
-    const answer = await fetch(`http://${peer.admin}/readyz`).catch(() => undefined);
+    if (this.#asked.has(peer)) return;
+    this.#asked.add(peer);
+    const signal = AbortSignal.timeout(healthTimeoutMs);
+    const answer = await fetch(`http://${peer.admin}/readyz`, { signal }).catch(() => undefined);
     await answer?.arrayBuffer().catch(() => undefined);
+    this.#asked.delete(peer);
     if (answer?.ok === true) this.#unready.delete(peer);
     else this.#unready.add(peer);
   }

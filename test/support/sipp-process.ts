@@ -42,6 +42,8 @@ export interface SippOptions {
   readonly scenario: string;
   /** Where a caller sends to; without it the process waits for calls. */
   readonly target?: string;
+  /** Own address; by default of loopback. */
+  readonly address?: string;
   /** Own UDP port; by default a free one. */
   readonly port?: number;
   readonly args?: readonly string[];
@@ -53,7 +55,7 @@ const lifetimeSeconds = 240;
 
 /** Starts SIPp over UDP and, where it waits for calls, waits until it listens; the test's end stops it. */
 export async function startSipp(t: TestContext, options: SippOptions): Promise<SippProcess> {
-  const { target, args = [], logMessages = false } = options;
+  const { target, address = '127.0.0.1', args = [], logMessages = false } = options;
   const port = options.port ?? (await freeUdpPort());
   const folder = await mkdtemp(join(tmpdir(), 'sailring-sipp-'));
   const file = (name: string): string => join(folder, name);
@@ -61,13 +63,14 @@ export async function startSipp(t: TestContext, options: SippOptions): Promise<S
     'sipp',
     [
       ...(target === undefined ? [] : [target]),
-      ...['-sf', scenario(options.scenario), '-i', '127.0.0.1', '-p', String(port)],
+      ...['-sf', scenario(options.scenario), '-i', address, '-p', String(port)],
       ...['-nostdin', '-timeout', String(lifetimeSeconds), '-trace_stat', '-fd', '1'],
       ...['-stf', file('statistics.csv'), '-trace_err', '-error_file', file('errors.log')],
       ...(logMessages ? ['-trace_msg', '-message_file', file('messages.log')] : []),
       ...args,
     ],
-    { cwd: folder, stdio: 'ignore' },
+    // Its log writes the time of the zone that it is told.
+    { cwd: folder, stdio: 'ignore', env: { ...process.env, TZ: 'UTC' } },
   );
   const done = outcome(child, file);
   t.after(async () => {
@@ -75,7 +78,7 @@ export async function startSipp(t: TestContext, options: SippOptions): Promise<S
     await done;
     await rm(folder, { recursive: true, force: true });
   });
-  if (target === undefined) await listens(port);
+  if (target === undefined) await listens(port, address);
   return {
     port,
     pid: child.pid ?? 0,
@@ -118,11 +121,11 @@ function counts(csv: string): SippCounts {
   };
 }
 
-/** A datagram to a port of loopback where nobody listens is refused. */
-export async function listens(port: number): Promise<void> {
+/** A datagram to a port where nobody listens is refused. */
+export async function listens(port: number, address = '127.0.0.1'): Promise<void> {
   for (;;) {
     const socket = createSocket('udp4');
-    socket.connect(port, '127.0.0.1');
+    socket.connect(port, address);
     await once(socket, 'connect');
     socket.send('\r\n\r\n');
     const refused = await Promise.race([

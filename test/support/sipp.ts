@@ -17,6 +17,15 @@ export interface LoggedCall {
   readonly received: readonly string[];
   /** Methods sent, retransmissions included. */
   readonly sent: readonly string[];
+  /** All of them in order: `INVITE` sent, `INVITE 200` received. */
+  readonly messages: readonly LoggedMessage[];
+}
+
+export interface LoggedMessage {
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+  readonly isSent: boolean;
+  readonly what: string;
 }
 
 export interface SippResult {
@@ -87,6 +96,7 @@ interface CallUnderWay {
   startedMs: number;
   received: string[];
   sent: string[];
+  messages: LoggedMessage[];
 }
 
 /** A message log has `---- <date>\t<time>...`, a line about the direction, and the message. */
@@ -96,29 +106,33 @@ export function readCalls(log: string): LoggedCall[] {
     const callId = /^(?:Call-ID|i)\s*:\s*(.+?)\r?$/im.exec(part)?.[1];
     const direction = /message (sent|received)/.exec(part)?.[1];
     if (callId === undefined || direction === undefined) continue;
+    const atMs = Date.parse(`${part.slice(0, 26).replace('\t', 'T').trim()}Z`);
     const call = calls.get(callId) ?? {
       callId,
       servedBy: new Set<string>(),
-      startedMs: Date.parse(`${part.slice(0, 26).replace('\t', 'T').trim()}Z`),
+      startedMs: atMs,
       received: [],
       sent: [],
+      messages: [],
     };
     calls.set(callId, call);
-    note(call, part, direction);
+    note(call, part, direction === 'sent', atMs);
   }
   return [...calls.values()];
 }
 
-function note(call: CallUnderWay, part: string, direction: string): void {
+function note(call: CallUnderWay, part: string, isSent: boolean, atMs: number): void {
   const instance = /^X-Served-By:\s*(\S+)/im.exec(part)?.[1];
   const method = /^CSeq\s*:\s*\d+\s+(\S+)/im.exec(part)?.[1] ?? '?';
-  if (direction === 'sent') {
+  if (isSent) {
     call.sent.push(method);
+    call.messages.push({ atMs, isSent, what: method });
     return;
   }
   if (instance !== undefined) call.servedBy.add(instance);
   const status = /^SIP\/2\.0 (\d+)/m.exec(part)?.[1] ?? '?';
   call.received.push(`${method} ${status}`);
+  call.messages.push({ atMs, isSent, what: `${method} ${status}` });
 }
 
 /** How many calls each instance served; a call that several served counts for each. */

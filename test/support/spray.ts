@@ -43,11 +43,11 @@ class Turns {
 const host = '127.0.0.1';
 
 /** UDP, packet by packet; each client has a socket of its own towards the peers. */
-export async function startDatagramSpray(t: TestContext): Promise<Spray> {
+export async function startDatagramSpray(t: TestContext, address: string = host): Promise<Spray> {
   const turns = new Turns();
   const clients = new Map<string, DatagramSocket>();
   const socket = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
-  socket.bind(0, host);
+  socket.bind(0, address);
   await once(socket, 'listening');
   socket.on('message', (datagram, from) => {
     const peer = turns.next();
@@ -68,7 +68,7 @@ export async function startDatagramSpray(t: TestContext): Promise<Spray> {
     clients.set(key, created);
     return created;
   }
-  return shown(turns, socket.address().port);
+  return shown(turns, address, socket.address().port);
 }
 
 /** TCP byte by byte, so TLS and WebSocket pass through untouched. */
@@ -100,12 +100,12 @@ export async function startStreamSpray(t: TestContext): Promise<Spray> {
     server.close();
     for (const socket of open) socket.destroy();
   });
-  return shown(turns, (server.address() as AddressInfo).port);
+  return shown(turns, host, (server.address() as AddressInfo).port);
 }
 
-function shown(turns: Turns, port: number): Spray {
+function shown(turns: Turns, address: string, port: number): Spray {
   return {
-    address: `${host}:${port}`,
+    address: `${address}:${port}`,
     add: (peer) => {
       turns.add(peer);
     },

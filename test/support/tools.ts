@@ -14,7 +14,9 @@ export type ToolName =
   | 'gcc'
   | 'h2load'
   | 'haproxy'
+  | 'ip'
   | 'kamailio'
+  | 'nft'
   | 'nginx'
   | 'nginx-stream'
   | 'nsd'
@@ -41,7 +43,9 @@ const tools: Readonly<Record<ToolName, Tool>> = {
   gcc: { debian: 'gcc', version: ['--version'] },
   h2load: { debian: 'nghttp2-client', version: ['--version'] },
   haproxy: { debian: 'haproxy', version: ['-v'] },
+  ip: { debian: 'iproute2', version: ['-V'] },
   kamailio: { debian: 'kamailio', version: ['-v'] },
+  nft: { debian: 'nftables', version: ['-v'] },
   nginx: { debian: 'nginx-light', version: ['-v'] },
   'nginx-stream': { debian: 'libnginx-mod-stream', file: nginxStreamModule },
   nsd: { debian: 'nsd', version: ['-v'] },
