@@ -1,6 +1,5 @@
 import { gossipProfiles, type GossipProfile } from '../../../src/config/defaults.ts';
 import {
-  endpointText,
   firstIncarnation,
   labelHeader,
   StreamDecoder,
@@ -8,7 +7,6 @@ import {
   type Endpoint,
   type Member,
   type Seed,
-  type StreamMessage,
   type SwimEffect,
   type SwimEvent,
   type SwimInput,
@@ -52,6 +50,8 @@ export interface PeerOptions {
   readonly incarnation?: number;
   /** How far its wall clock is off when it starts. */
   readonly wallClockOffMs?: number;
+  /** Whether its events are kept for a test to look at; true by default. */
+  readonly keepsEvents?: boolean;
 }
 
 /** What a test looks at while the simulation runs. */
@@ -75,15 +75,15 @@ export class GossipNetwork {
   /** Answers to look-ups of names. */
   readonly names: Map<string, readonly string[]> = new Map<string, readonly string[]>();
   readonly random: () => number;
-  observer: Observer = {};
+  readonly #observers: Observer[] = [];
   /** What befalls traffic from one to the other. */
   path: (from: SimulatedPeer, to: SimulatedPeer) => Path = () => calm;
   /** Datagrams that were too large for one frame. */
   oversized = 0;
   readonly #streams: Streams;
+  /** The last process at each address: one host has one. */
   readonly #hosts = new Map<string, SimulatedPeer>();
   #nextHost = 1;
-  #welcome: StreamMessage | undefined;
 
   constructor(options: NetworkOptions) {
     this.random = seededRandom(options.seed);
@@ -93,13 +93,17 @@ export class GossipNetwork {
       clock: this.clock,
       random: this.random,
       streamTimeoutMs: this.profile.streamTimeoutMs,
-      at: (endpoint) => this.#hosts.get(endpointText(endpoint)),
+      at: (endpoint) => this.#at(endpoint),
       path: (from, to) => this.path(from, to),
     });
   }
 
   get nowMs(): number {
     return this.clock.nowMs;
+  }
+
+  watch(observer: Observer): void {
+    this.#observers.push(observer);
   }
 
   /** Processes that run, paused ones included. */
@@ -134,31 +138,31 @@ export class GossipNetwork {
     );
     const header = labelHeader(label);
     const view = this.views.open(name);
-    const about = { name, endpoint, label, header, swim, view, clockAheadMs: 0 };
+    const keepsEvents = options.keepsEvents ?? true;
+    const about = { name, endpoint, label, header, swim, view, keepsEvents };
     const peer = new SimulatedPeer({ clock: this.clock, carryOut: this.#carryOut }, about);
     this.peers.set(name, peer);
-    this.#hosts.set(endpointText(endpoint), peer);
+    this.#hosts.set(endpoint.address, peer);
     return peer;
   }
 
   /**
-   * Starts peers that know each other: each gets everybody as the answer to the stream by which it joins.
-   * The answer went through the codec once and serves for all.
+   * Starts peers that know each other: before its start each hears of everybody by two full syncs, so that
+   * it has nothing to tell. The states went through the codec once and serve for all.
    */
   warm(names: readonly string[], options: Omit<PeerOptions, 'endpoint' | 'seeds'> = {}): void {
-    const endpoints = names.map(() => this.newEndpoint());
-    const peers = names.map((name, i) => {
-      const { address: host, port } = endpoints[(i + 1) % endpoints.length]!;
-      return this.create(name, { ...options, endpoint: endpoints[i]!, seeds: [{ host, port }] });
-    });
+    const peers = names.map((name) => this.create(name, options));
     const states = peers.map(({ swim }) => remoteState(swim.members()[0]!));
     const none = new Uint8Array(0);
     const welcome = { kind: 'pushPull', join: true, states, userState: none } as const;
     const decoded = new StreamDecoder(none, 'opened').push(encodeStreamMessage(none, welcome));
     if (!decoded.ok || decoded.value === undefined) throw new Error('the codec lost the welcome');
-    this.#welcome = decoded.value;
+    const { value: message } = decoded;
+    for (const peer of peers) {
+      // Nobody waits for the answers to these streams.
+      for (const stream of [-1, -3]) this.input(peer, { kind: 'streamMessage', stream, message });
+    }
     for (const peer of peers) this.input(peer, { kind: 'start' });
-    this.#welcome = undefined;
   }
 
   newEndpoint(): Endpoint {
@@ -230,10 +234,6 @@ export class GossipNetwork {
         this.#send(peer, effect.to, effect.bytes);
         return;
       case 'openStream':
-        if (this.#welcome !== undefined) {
-          peer.input({ kind: 'streamMessage', stream: effect.stream, message: this.#welcome });
-          return;
-        }
         this.#streams.open(peer, effect.stream, effect.to, effect.bytes);
         return;
       case 'answerStream':
@@ -261,7 +261,7 @@ export class GossipNetwork {
     from.sentPackets++;
     from.sentBytes += bytes.length;
     if (bytes.length > from.largestPacketBytes) from.largestPacketBytes = bytes.length;
-    this.observer.onSend?.(from, to, bytes);
+    for (const observer of this.#observers) observer.onSend?.(from, to, bytes);
     this.digest.addTime(this.nowMs);
     this.digest.add(bytes.length);
     if (bytes.length > datagramBytesMax) {
@@ -278,7 +278,7 @@ export class GossipNetwork {
   }
 
   #transmit(from: SimulatedPeer, to: Endpoint, bytes: Uint8Array): void {
-    const target = this.#hosts.get(endpointText(to));
+    const target = this.#at(to);
     if (target === undefined || from.state === 'host-down') return;
     const path = this.path(from, target);
     const copies = path.duplicated > 0 && this.random() < path.duplicated ? 2 : 1;
@@ -286,12 +286,17 @@ export class GossipNetwork {
       if (!passes(path, this.random)) continue;
       this.clock.after(transitMs(path, this.random), () => {
         // Whoever is at the address now gets it.
-        const now = this.#hosts.get(endpointText(to))!;
+        const now = this.#at(to)!;
         now.arrive(bytes.length, () => {
           now.input({ kind: 'packet', bytes, from: from.endpoint });
         });
       });
     }
+  }
+
+  #at(endpoint: Endpoint): SimulatedPeer | undefined {
+    const peer = this.#hosts.get(endpoint.address);
+    return peer?.endpoint.port === endpoint.port ? peer : undefined;
   }
 
   #resolve(peer: SimulatedPeer, host: string): void {
@@ -310,7 +315,7 @@ export class GossipNetwork {
       if (peer.isRunning) this.views.note(peer.view, name, state);
     }
     if (peer.keepsEvents) peer.events.push({ atMs: this.nowMs, event });
-    this.observer.onEvent?.(peer, event);
+    for (const observer of this.#observers) observer.onEvent?.(peer, event);
   }
 }
 

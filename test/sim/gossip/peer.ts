@@ -16,9 +16,6 @@ import type { View } from './views.ts';
 /** What the system keeps for each waiting datagram beside its bytes. */
 const datagramOverheadBytes = 512;
 
-/** Datagrams that libuv reads of one socket before it looks at anything else. */
-const datagramsPerTurn = 32;
-
 /** What an effect of one machine means for the network around it. */
 export interface Surroundings {
   readonly clock: Clock;
@@ -38,7 +35,7 @@ export interface PeerEvent {
 
 /**
  * One process: the real machine inside what Node and the system do around it. It obeys the shell's
- * rules: one input at a time, timers before datagrams, late timers after waiting datagrams.
+ * rules: one input at a time, timers before what waits in the sockets.
  */
 export class SimulatedPeer {
   readonly name: string;
@@ -61,8 +58,7 @@ export class SimulatedPeer {
   receiveDelayMs = 0;
   /** What it sends leaves so much later. */
   sendDelayMs = 0;
-  /** Keeps events for a test to look at; a large simulation has too many of them. */
-  keepsEvents = true;
+  readonly keepsEvents: boolean;
 
   readonly #surroundings: Surroundings;
   readonly #inputs: SwimInput[] = [];
@@ -72,7 +68,7 @@ export class SimulatedPeer {
   #isPaused = false;
   #inboxBytes = 0;
   /** Its clock shows so much more than the world's. */
-  #clockAheadMs: number;
+  #clockAheadMs = 0;
   #wakeAt: number | undefined;
   /** The earliest appointment with the clock that stands for `#wakeAt` or a time before it. */
   #appointedAt = Infinity;
@@ -86,7 +82,7 @@ export class SimulatedPeer {
       readonly header: Uint8Array;
       readonly swim: Swim;
       readonly view: View;
-      readonly clockAheadMs: number;
+      readonly keepsEvents: boolean;
     },
   ) {
     this.#surroundings = surroundings;
@@ -96,7 +92,7 @@ export class SimulatedPeer {
     this.header = options.header;
     this.swim = options.swim;
     this.view = options.view;
-    this.#clockAheadMs = options.clockAheadMs;
+    this.keepsEvents = options.keepsEvents;
   }
 
   get isRunning(): boolean {
@@ -181,7 +177,10 @@ export class SimulatedPeer {
     this.#isPaused = false;
     for (const run of this.#dueWhilePaused.splice(0)) run();
     this.#wakeIfDue();
-    while (this.#inbox.length > 0) this.#turn();
+    for (const { datagramBytes, read } of this.#inbox.splice(0)) {
+      if (datagramBytes > 0) this.#inboxBytes -= datagramBytes + datagramOverheadBytes;
+      read();
+    }
   }
 
   /** The clock that the machine is told of jumps ahead, as when a virtual machine was suspended. */
@@ -211,20 +210,6 @@ export class SimulatedPeer {
     this.#inbox.push(arrival);
   }
 
-  /** One look of the event loop at the sockets. */
-  #turn(): void {
-    for (let datagrams = 0; datagrams < datagramsPerTurn;) {
-      const arrival = this.#inbox.shift();
-      if (arrival === undefined) return;
-      const { datagramBytes, read } = arrival;
-      if (datagramBytes > 0) {
-        datagrams++;
-        this.#inboxBytes -= datagramBytes + datagramOverheadBytes;
-      }
-      read();
-    }
-  }
-
   #localMs(): number {
     return this.#surroundings.clock.nowMs + this.#clockAheadMs;
   }
@@ -249,20 +234,13 @@ export class SimulatedPeer {
     });
   }
 
-  /** What Node does when a timer runs: the shell lets waiting datagrams in first when it is late. */
   #wakeIfDue(): void {
     if (this.#wakeAt === undefined || !this.isRunning) return;
-    const lateMs = this.#localMs() - this.#wakeAt;
-    if (lateMs < 0) {
+    if (this.#localMs() < this.#wakeAt) {
       this.#appoint();
       return;
     }
     this.#wakeAt = undefined;
-    if (lateMs > gossipLimits.timerLateMs) {
-      this.addCount('gossip_timers:late');
-      this.#turn();
-      this.#turn();
-    }
     this.input({ kind: 'timer' });
   }
 }
