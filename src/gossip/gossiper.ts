@@ -1,5 +1,5 @@
 import type { SwimContext } from './context.ts';
-import { isLive, type MemberRecord } from './member.ts';
+import { isLive } from './member.ts';
 import type { Post } from './post.ts';
 import type { Timer } from './timers.ts';
 
@@ -29,14 +29,24 @@ export class Gossiper {
   /** Everyone gets a turn before anyone gets a second: the few sends of a piece reach the most members. */
   #round(): void {
     const { options, now, roster, outbox } = this.#context;
-    const { gossipToDeadMs, gossipFanout } = options.profile;
     this.#lastRoundAt = now;
     outbox.count('gossip_rounds', 'told');
-    // The dead get news for a while: who hears of its own death and lives can say so.
-    const fits = (record: MemberRecord): boolean =>
-      isLive(record) || (record.state === 'dead' && now - record.stateSince <= gossipToDeadMs);
-    for (const target of roster.nextToTell(gossipFanout, fits)) {
+    this.#tellDead();
+    for (const target of roster.nextToTell(options.profile.gossipFanout, isLive)) {
       if (!this.#post.sendNews(target)) return;
     }
+  }
+
+  /**
+   * Now and then one that is held for dead hears of it: if it lives it can say so. News is not spent on it:
+   * when many fail at once, the few sends of a piece have to reach those who live.
+   */
+  #tellDead(): void {
+    const { options, now, roster } = this.#context;
+    const [record] = roster.pick(1, () => true);
+    if (record?.state !== 'dead') return;
+    if (now - record.stateSince > options.profile.gossipToDeadMs) return;
+    const { name: node, incarnation } = record;
+    this.#post.sendPlain(record.endpoint, { kind: 'dead', incarnation, node, from: options.name });
   }
 }

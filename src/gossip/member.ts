@@ -15,9 +15,11 @@ export interface Member {
 
 /** A suspicion that runs out unless the accused refutes it. */
 export interface Suspicion {
-  readonly startedAt: number;
+  startedAt: number;
   /** Who accused; the first one started the suspicion. */
   readonly accusers: Set<string>;
+  /** Probes made since its time was over. */
+  retries: number;
   /** Independent confirmations that bring the time down to `minMs`. */
   readonly confirmationsMax: number;
   readonly minMs: number;

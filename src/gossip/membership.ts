@@ -4,7 +4,7 @@ import { encodeMessage, ourVersions } from './codec.ts';
 import type { SwimContext } from './context.ts';
 import { isLive, snapshot, supersedes, type MemberRecord } from './member.ts';
 import type { Alive, Dead, MemberState, RemoteState, Suspect } from './message.ts';
-import { suspicionMs, suspicionSpan } from './suspicion.ts';
+import type { Suspicions } from './suspicion.ts';
 import { decodeTags, encodeTags, type Tags } from './tags.ts';
 
 /** Who says that a member lives: gossip, a full sync, or the full sync by which a lone peer joins. */
@@ -17,10 +17,12 @@ type Source = 'news' | 'sync' | 'join';
  */
 export class Membership {
   readonly #context: SwimContext;
+  readonly #suspicions: Suspicions;
   #conflictAnsweredAt = -Infinity;
 
-  constructor(context: SwimContext) {
+  constructor(context: SwimContext, suspicions: Suspicions) {
     this.#context = context;
+    this.#suspicions = suspicions;
   }
 
   alive(news: Alive): void {
@@ -69,12 +71,13 @@ export class Membership {
       return;
     }
     if (record.state === 'suspect' && news.incarnation === record.incarnation) {
-      this.#confirm(record, news);
+      // Told on, so that it shortens the suspicion elsewhere.
+      if (this.#suspicions.confirm(record, news.from)) this.#tell(news);
       return;
     }
     if (!supersedes(news.incarnation, 'suspect', record)) return;
     this.#enter(record, news.incarnation, 'suspect');
-    this.#startSuspicion(record, news.from);
+    this.#suspicions.start(record, news.from);
     this.#tell(news);
     outbox.event({ kind: 'suspect', member: snapshot(record), by: news.from });
   }
@@ -97,6 +100,13 @@ export class Membership {
     this.#tell(news);
     const member = snapshot(record);
     outbox.event(hasLeft ? { kind: 'leave', member } : { kind: 'fail', member, by: news.from });
+  }
+
+  /** What proves an accusation to be old, if we know it. */
+  refutation(news: Suspect | Dead): Alive | undefined {
+    const record = this.#context.roster.get(news.node);
+    if (record?.state !== 'alive' || record.incarnation <= news.incarnation) return undefined;
+    return aliveMessage(record);
   }
 
   /**
@@ -243,31 +253,8 @@ export class Membership {
     return news.from !== news.node && this.#context.roster.get(news.from) !== undefined;
   }
 
-  #startSuspicion(record: MemberRecord, accuser: string): void {
-    const { timers, roster, options, now } = this.#context;
-    const span = suspicionSpan(options.profile, roster.liveCount());
-    const timer = timers.schedule(now + suspicionMs(span, 0), () => {
-      this.#condemn(record);
-    });
-    record.suspicion = { startedAt: now, accusers: new Set([accuser]), ...span, timer };
-  }
-
-  /** One more accuser shortens the suspicion, and is told on so that it does so elsewhere. */
-  #confirm(record: MemberRecord, news: Suspect): void {
-    const suspicion = record.suspicion;
-    if (suspicion === undefined || suspicion.accusers.has(news.from)) return;
-    const confirmations = suspicion.accusers.size;
-    if (confirmations > suspicion.confirmationsMax) return;
-    suspicion.accusers.add(news.from);
-    suspicion.timer.cancel();
-    const dueAt = suspicion.startedAt + suspicionMs(suspicion, confirmations);
-    suspicion.timer = this.#context.timers.schedule(dueAt, () => {
-      this.#condemn(record);
-    });
-    this.#tell(news);
-  }
-
-  #condemn(record: MemberRecord): void {
+  /** A suspicion that nobody refuted in its time becomes a death. */
+  condemn(record: MemberRecord): void {
     const { options, isLeaving } = this.#context;
     if (isLeaving) return;
     const { incarnation, name } = record;
@@ -303,11 +290,14 @@ export class Membership {
 
   #tellAlive(record: MemberRecord): void {
     record.isUntold = false;
-    const { address, port } = record.endpoint;
-    const { name: node, incarnation, meta, versions } = record;
-    const message: Alive = { kind: 'alive', incarnation, node, address, port, meta, versions };
-    this.#context.news.put(node, encodeMessage(message), true);
+    this.#context.news.put(record.name, encodeMessage(aliveMessage(record)), true);
   }
+}
+
+function aliveMessage(record: MemberRecord): Alive {
+  const { address, port } = record.endpoint;
+  const { name: node, incarnation, meta, versions } = record;
+  return { kind: 'alive', incarnation, node, address, port, meta, versions };
 }
 
 function told(record: MemberRecord): RemoteState {

@@ -1,5 +1,5 @@
 import { gossipLimits } from '../config/defaults.ts';
-import type { Endpoint } from './address.ts';
+import { endpointText, type Endpoint } from './address.ts';
 import type { SwimContext } from './context.ts';
 import type { StreamId } from './effect.ts';
 import { isLive, type MemberRecord } from './member.ts';
@@ -7,15 +7,18 @@ import type { Membership } from './membership.ts';
 import type { Ack, IndirectPing, Message, Nack, Ping } from './message.ts';
 import type { Post } from './post.ts';
 import { encodeStreamMessage } from './stream-codec.ts';
+import type { Suspicions } from './suspicion.ts';
 import type { Timer } from './timers.ts';
 
 interface Probe {
   readonly seqNo: number;
   readonly target: MemberRecord;
-  /** Relays asked; 0 while the direct ping has time. */
-  relays: number;
-  /** Relays that said they live but got no answer either. */
-  nacks: number;
+  /** Relays asked; none while the direct ping has time. */
+  relays: readonly MemberRecord[];
+  /** Where from relays said that they live but got no answer either. */
+  readonly nacks: Set<string>;
+  /** Made because a relay was silent: its own silent relays are left in peace. */
+  readonly isFollowUp: boolean;
   stream: StreamId | undefined;
   timer: Timer;
 }
@@ -36,6 +39,7 @@ const nackShare = 0.8;
 export class Prober {
   readonly #context: SwimContext;
   readonly #membership: Membership;
+  readonly #suspicions: Suspicions;
   readonly #post: Post;
   readonly #probes = new Map<number, Probe>();
   readonly #relayed = new Map<number, RelayedPing>();
@@ -45,9 +49,10 @@ export class Prober {
   #isTurnDue = false;
   #seqNo: number;
 
-  constructor(context: SwimContext, membership: Membership, post: Post) {
+  constructor(context: SwimContext, membership: Membership, suspicions: Suspicions, post: Post) {
     this.#context = context;
     this.#membership = membership;
+    this.#suspicions = suspicions;
     this.#post = post;
     this.#seqNo = Math.floor(context.options.random() * 0xffff_ffff);
   }
@@ -63,8 +68,17 @@ export class Prober {
   probeByName(name: string): void {
     const record = this.#context.roster.get(name);
     if (record === undefined || record === this.#context.roster.self || !isLive(record)) return;
-    for (const probe of this.#probes.values()) if (probe.target === record) return;
-    this.#probe(record);
+    this.probe(record);
+  }
+
+  /** Probes a member out of turn, unless that is under way. */
+  probe(record: MemberRecord): void {
+    if (!this.#isProbing(record)) this.#probe(record);
+  }
+
+  #isProbing(record: MemberRecord): boolean {
+    for (const probe of this.#probes.values()) if (probe.target === record) return true;
+    return false;
   }
 
   ping(ping: Ping, from: Endpoint): void {
@@ -130,14 +144,17 @@ export class Prober {
       return;
     }
     probe.target.isDoubted = false;
+    this.#suspicions.answered(probe.target);
     this.#end(probe);
     this.#context.health.add(-1);
     this.#takeDueTurn(probe);
   }
 
-  nack(nack: Nack): void {
+  nack(nack: Nack, from: Endpoint): void {
     const probe = this.#probes.get(nack.seqNo);
-    if (probe !== undefined) probe.nacks++;
+    if (probe !== undefined && probe.nacks.size < probe.relays.length) {
+      probe.nacks.add(endpointText(from));
+    }
   }
 
   /** Takes what a stream that we opened brought. False: it is none of ours. */
@@ -184,7 +201,7 @@ export class Prober {
     if (this.#isTurnDue && !this.#context.isLeaving) this.#takeTurn();
   }
 
-  #probe(target: MemberRecord): Probe {
+  #probe(target: MemberRecord, isFollowUp = false): Probe {
     const { timers, now, options, health } = this.#context;
     const { probeIntervalMs, probeTimeoutMs } = options.profile;
     const seqNo = this.#nextSeqNo();
@@ -192,7 +209,8 @@ export class Prober {
     const timer = timers.schedule(now + health.scale(probeTimeoutMs), () => {
       this.#askOthers(probe, dueAt);
     });
-    const probe: Probe = { seqNo, target, relays: 0, nacks: 0, stream: undefined, timer };
+    const rest = { relays: [], nacks: new Set<string>(), stream: undefined };
+    const probe: Probe = { seqNo, target, isFollowUp, timer, ...rest };
     this.#probes.set(seqNo, probe);
     const ping = this.#pingMessage(seqNo, target);
     this.#post.send(target, this.#withAccusation(ping, target));
@@ -207,7 +225,7 @@ export class Prober {
       options.profile.relays,
       (record) => record !== target && record.state === 'alive',
     );
-    probe.relays = relays.length;
+    probe.relays = relays;
     const ping = this.#pingMessage(seqNo, target);
     for (const relay of relays) {
       this.#post.send(relay, [{ ...ping, kind: 'indirectPing', ...target.endpoint, nack: true }]);
@@ -223,12 +241,23 @@ export class Prober {
   }
 
   #conclude(probe: Probe): void {
-    const { health } = this.#context;
     this.#end(probe);
-    // A relay that cannot even say no: rather our own ears are at fault than so many others.
-    health.add(probe.relays === 0 ? 1 : Math.max(0, probe.relays - probe.nacks));
+    // Before the health falls: whether the relays are at fault or we are shall show soon.
     this.#judge(probe);
+    this.#doubtSilent(probe);
     this.#takeDueTurn(probe);
+  }
+
+  /** Relays that do not even say no: they are gone too, or our own ears are at fault. */
+  #doubtSilent(probe: Probe): void {
+    const { health } = this.#context;
+    const silent = probe.relays.filter(({ endpoint }) => !probe.nacks.has(endpointText(endpoint)));
+    const isAttributed = silent.length + probe.nacks.size === probe.relays.length;
+    health.add(probe.relays.length === 0 ? 1 : probe.relays.length - probe.nacks.size);
+    if (probe.nacks.size === 0 || !isAttributed || probe.isFollowUp) return;
+    // Those that answered heard us, so it is worth looking at the others: members often fail together.
+    for (const relay of silent)
+      if (isLive(relay) && !this.#isProbing(relay)) this.#probe(relay, true);
   }
 
   #judge(probe: Probe): void {
@@ -237,9 +266,10 @@ export class Prober {
     if (isLeaving || !isLive(target)) return;
     outbox.count('gossip_probes', 'failed');
     // Silent relays say more about the relays or about us than about the target: it gets one more try.
-    if (probe.relays > 0 && probe.nacks === 0 && !target.isDoubted) {
+    const isSilent = probe.relays.length > 0 && probe.nacks.size === 0;
+    if (isSilent && !target.isDoubted && target.state === 'alive') {
       target.isDoubted = true;
-      this.#probe(target);
+      this.#probe(target, probe.isFollowUp);
       return;
     }
     target.isDoubted = false;

@@ -15,7 +15,7 @@ import { Health } from './health.ts';
 import { Joiner } from './joiner.ts';
 import { isLive, snapshot, type Member, type MemberRecord } from './member.ts';
 import { Membership } from './membership.ts';
-import type { Message, StreamMessage } from './message.ts';
+import type { Dead, Message, StreamMessage, Suspect } from './message.ts';
 import { News, userSubject } from './news.ts';
 import { decodePacket, labelHeader } from './packet.ts';
 import { Post } from './post.ts';
@@ -23,6 +23,7 @@ import { Prober } from './prober.ts';
 import { Roster } from './roster.ts';
 import { RunningTime } from './running-time.ts';
 import { encodeStreamMessage } from './stream-codec.ts';
+import { Suspicions } from './suspicion.ts';
 import { decodeTags, encodeTags } from './tags.ts';
 import { Timers } from './timers.ts';
 
@@ -69,8 +70,17 @@ export class Swim {
     };
     const post = new Post(this.#context);
     this.#post = post;
-    this.#membership = new Membership(this.#context);
-    this.#prober = new Prober(this.#context, this.#membership, post);
+    const suspicions = new Suspicions(
+      this.#context,
+      (record) => {
+        this.#prober.probe(record);
+      },
+      (record) => {
+        this.#membership.condemn(record);
+      },
+    );
+    this.#membership = new Membership(this.#context, suspicions);
+    this.#prober = new Prober(this.#context, this.#membership, suspicions, post);
     this.#gossiper = new Gossiper(this.#context, post);
     this.#sync = new FullSync(this.#context, this.#membership);
     this.#joiner = new Joiner(this.#context, this.#membership, this.#sync);
@@ -232,16 +242,18 @@ export class Swim {
         this.#prober.ack(message);
         return;
       case 'nack':
-        this.#prober.nack(message);
+        this.#prober.nack(message, from);
         return;
       case 'alive':
         this.#membership.alive(message);
         return;
       case 'suspect':
         this.#membership.suspect(message);
+        this.#correct(message, from);
         return;
       case 'dead':
         this.#membership.dead(message);
+        this.#correct(message, from);
         return;
       case 'user':
         this.#context.outbox.add({ kind: 'userMessage', bytes: message.payload, from });
@@ -250,6 +262,13 @@ export class Swim {
         this.#context.outbox.count('gossip_drops', 'unsupported');
         return;
     }
+  }
+
+  /** Whoever accuses by old news gets the new: one that hears badly may have missed the refutation. */
+  #correct(message: Suspect | Dead, from: Endpoint): void {
+    const alive = this.#membership.refutation(message);
+    const sender = alive === undefined ? undefined : this.#context.roster.at(from);
+    if (alive !== undefined && sender !== undefined) this.#post.send(sender, [alive]);
   }
 
   #streamMessage(stream: StreamId, message: StreamMessage): void {

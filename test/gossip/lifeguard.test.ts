@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { gossipProfiles } from '../../src/config/defaults.ts';
 import { encodeMessage, ourVersions } from '../../src/gossip/codec.ts';
 import { Health } from '../../src/gossip/health.ts';
-import { Swim, type SwimEffect } from '../../src/gossip/index.ts';
+import { endpointText, Swim, type SwimEffect } from '../../src/gossip/index.ts';
 import type { Message } from '../../src/gossip/message.ts';
 import { decodePacket, encodePacket } from '../../src/gossip/packet.ts';
 import { GossipNetwork, pass, seededRandom } from '../support/gossip-network.ts';
@@ -43,9 +43,9 @@ class Bench {
     }
   }
 
-  hear(message: Message): readonly SwimEffect[] {
+  hear(message: Message, by = '10.9.9.9'): readonly SwimEffect[] {
     const bytes = encodePacket(noLabel, [encodeMessage(message)], false);
-    const from = { address: '10.9.9.9', port: 7946 };
+    const from = { address: by, port: 7946 };
     return this.swim.handle({ kind: 'packet', bytes, from }, this.now);
   }
 
@@ -53,6 +53,10 @@ class Bench {
     const effects = pass(this.swim, this.now, this.now + ms);
     this.now += ms;
     return effects;
+  }
+
+  state(name: string): string | undefined {
+    return this.swim.members().find((member) => member.name === name)?.state;
   }
 
   /** Probes m1; the number of the ping. */
@@ -70,6 +74,10 @@ function messages(effects: readonly SwimEffect[]): readonly Message[] {
     const packet = decodePacket(effect.bytes, noLabel);
     return packet.ok ? packet.value.messages : [];
   });
+}
+
+function isRelayed(effect: SwimEffect): effect is SwimEffect & { readonly kind: 'send' } {
+  return effect.kind === 'send' && messages([effect]).some(({ kind }) => kind === 'indirectPing');
 }
 
 function sum(effects: readonly SwimEffect[], name: string): number {
@@ -101,8 +109,14 @@ describe('local health', () => {
     ] as const) {
       const bench = new Bench(5);
       const seqNo = bench.probe();
-      bench.wait(200);
-      for (let i = 0; i < nacks; i++) bench.hear({ kind: 'nack', seqNo });
+      const relays = bench.wait(200).flatMap((effect) => {
+        return isRelayed(effect) ? [effect.to.address] : [];
+      });
+      assert.equal(relays.length, 3);
+      for (const relay of relays.slice(0, nacks)) {
+        // The network may bring it twice.
+        for (let i = 0; i < 2; i++) bench.hear({ kind: 'nack', seqNo }, relay);
+      }
       bench.wait(300);
       assert.equal(bench.swim.health, score, `${nacks} nacks`);
     }
@@ -189,6 +203,130 @@ describe('local health', () => {
   });
 });
 
+describe('a suspicion', () => {
+  const accused = (accusers: number, members = 10, profile = fast): Bench => {
+    const bench = new Bench(members, profile);
+    for (const from of ['self', 'm2', 'm3'].slice(0, accusers)) {
+      bench.hear({ kind: 'suspect', incarnation: 1, node: 'm1', from });
+    }
+    return bench;
+  };
+  const isPinged = (effects: readonly SwimEffect[]): boolean =>
+    messages(effects).some((one) => one.kind === 'ping' && one.node === 'm1');
+
+  it('that others confirm ends soon, and does not wait for another probe', () => {
+    const bench = accused(3);
+    assert.ok(!isPinged(bench.wait(2_070)));
+    assert.equal(bench.state('m1'), 'suspect');
+    bench.wait(20);
+    assert.equal(bench.state('m1'), 'dead');
+  });
+
+  it('that nobody confirms ends with one more probe, more of them if we doubt ourselves', () => {
+    for (const [healthMax, tries] of [
+      [0, 1],
+      [8, 3],
+    ] as const) {
+      const bench = accused(1, 10, { ...fast, healthMax });
+      assert.ok(!isPinged(bench.wait(12_490)));
+      for (let i = 0; i < healthMax; i++) {
+        bench.hear({ kind: 'suspect', incarnation: 5 + i, node: 'self', from: 'm2' });
+      }
+      let seen = 0;
+      for (let i = 0; i < 2_000 && bench.state('m1') === 'suspect'; i++) {
+        if (isPinged(bench.wait(10))) seen++;
+      }
+      assert.equal(bench.state('m1'), 'dead');
+      assert.equal(seen, tries, `health ${healthMax}`);
+    }
+  });
+
+  it('begins anew when the suspect answers us, and ends when it refutes', () => {
+    const bench = accused(3);
+    bench.wait(1_500);
+    bench.hear({ kind: 'ack', seqNo: bench.probe(), payload: new Uint8Array(0) });
+    bench.wait(1_900);
+    assert.equal(bench.state('m1'), 'suspect');
+    bench.hear({ kind: 'ack', seqNo: bench.probe(), payload: new Uint8Array(0) });
+    bench.wait(2_100);
+    assert.equal(bench.state('m1'), 'dead');
+  });
+
+  it('gives one that hears late a moment between the confirmation and the death', () => {
+    const bench = accused(1);
+    for (let i = 0; i < 4; i++) {
+      bench.hear({ kind: 'suspect', incarnation: 5 + i, node: 'self', from: 'm2' });
+    }
+    bench.wait(7_000);
+    for (const by of ['m3', 'm4']) {
+      bench.hear({ kind: 'suspect', incarnation: 1, node: 'm1', from: by });
+    }
+    // Long over by the table; with a health of 4 there are 5 times 200 ms.
+    bench.wait(990);
+    assert.equal(bench.state('m1'), 'suspect');
+    bench.wait(10);
+    assert.equal(bench.state('m1'), 'dead');
+  });
+});
+
+describe('an accusation that is out of date', () => {
+  const alive = (incarnation: number): Message => ({
+    kind: 'alive',
+    incarnation,
+    node: 'm1',
+    address: '10.1.0.1',
+    port: 7946,
+    meta: new Uint8Array(0),
+    versions: ourVersions,
+  });
+
+  it('is answered with what refutes it, to members alone', () => {
+    for (const kind of ['suspect', 'dead'] as const) {
+      const bench = new Bench(3);
+      bench.hear(alive(2));
+      const old: Message = { kind, incarnation: 1, node: 'm1', from: 'm2' };
+      const answers = bench.hear(old, '10.1.0.3').filter((effect) => effect.kind === 'send');
+      assert.deepEqual(
+        answers.map(({ to }) => to.address),
+        ['10.1.0.3'],
+      );
+      assert.deepEqual(messages(answers)[0], alive(2));
+      assert.ok(!bench.hear(old, '10.66.6.6').some((effect) => effect.kind === 'send'));
+      assert.equal(bench.state('m1'), 'alive');
+    }
+  });
+
+  it('against ourselves is answered at once', () => {
+    const bench = new Bench(2);
+    const effects = bench.hear(
+      { kind: 'suspect', incarnation: 5, node: 'self', from: 'm2' },
+      '10.1.0.2',
+    );
+    const [answer] = messages(effects.filter((effect) => effect.kind === 'send'));
+    assert.ok(answer?.kind === 'alive' && answer.node === 'self' && answer.incarnation === 6);
+  });
+});
+
+describe('relays that are silent while others answer', () => {
+  it('are probed themselves, but not those that are silent then', () => {
+    const bench = new Bench(9);
+    const seqNo = bench.probe();
+    const relays = bench.wait(200).flatMap((effect) => {
+      return isRelayed(effect) ? [effect.to.address] : [];
+    });
+    bench.hear({ kind: 'nack', seqNo }, relays[0]);
+    const pinged = (effects: readonly SwimEffect[]): readonly string[] =>
+      effects.flatMap((effect) => {
+        const isPing = effect.kind === 'send' && messages([effect])[0]?.kind === 'ping';
+        return isPing ? [effect.to.address] : [];
+      });
+    assert.deepEqual(new Set(pinged(bench.wait(300))), new Set(relays.slice(1)));
+    const next = bench.wait(3_000);
+    // Each of the two once more, because all its relays were silent; nobody else.
+    assert.ok(pinged(next).every((address) => relays.slice(1).includes(address)));
+  });
+});
+
 describe('a process that stood still', () => {
   it('judges nobody by the time it stood, and counts it against itself', () => {
     const bench = new Bench(3);
@@ -248,5 +386,38 @@ describe('the probe over a stream', () => {
     const effects = bench.wait(500);
     assert.ok(!effects.some(({ kind }) => kind === 'openStream'));
     assert.equal(bench.swim.members()[1]?.state, 'suspect');
+  });
+});
+
+describe('one that is held for dead', () => {
+  it('hears of it from others, and gets no other news', () => {
+    const network = new GossipNetwork({ seed: 21 });
+    const peers = network.grow(10);
+    network.run(2_000);
+    const gone = peers[9]!;
+    network.crash(gone);
+    const left = peers.slice(0, 9);
+    const isDead = (): boolean => left.every((peer) => peer.state(gone.name) === 'dead');
+    network.runUntil(isDead, 10_000);
+    network.packets.length = 0;
+    for (const peer of left) network.input(peer, { kind: 'setTags', tags: { zone: 'b' } });
+    network.run(2_000);
+    const label = Uint8Array.from([244, 4, ...Buffer.from('test')]);
+    const told = network.packets.flatMap(({ to, bytes }) => {
+      if (to !== endpointText(gone.endpoint)) return [];
+      const packet = decodePacket(bytes, label);
+      assert.ok(packet.ok);
+      return packet.value.messages;
+    });
+    assert.ok(told.length > 0);
+    for (const message of told) {
+      assert.ok(message.kind === 'dead' && message.node === gone.name);
+    }
+    // Long dead it gets nothing any more.
+    network.run(fast.gossipToDeadMs);
+    network.packets.length = 0;
+    for (const peer of left) network.input(peer, { kind: 'setTags', tags: { zone: 'c' } });
+    network.run(2_000);
+    assert.ok(network.packets.every(({ to }) => to !== endpointText(gone.endpoint)));
   });
 });
