@@ -102,6 +102,11 @@ export class ClusterSide {
     return this.#gossip?.members() ?? [];
   }
 
+  /** How far this peer trusts what it hears of the others. */
+  get health(): number {
+    return this.#gossip?.health ?? 0;
+  }
+
   /** The keys of gossip, for an operator. */
   get keys(): KeySource {
     const ask = (operation: KeyOperation): Promise<KeyAnswers> =>

@@ -362,6 +362,7 @@ class Peer implements RunningPeer {
       members: this.#cluster.members().map(memberStatus),
       ring: { version, members },
       clusterState: this.#state.status,
+      health: this.#cluster.health,
       rules: this.#rules.status(),
       ...(minority === undefined ? {} : { minority }),
       addresses: { ...this.#addresses },

@@ -56,6 +56,7 @@ function createGauges(registry: Registry): (status: PeerStatus) => void {
   const ready = gauge('ready', '1 while the peer takes new work', []);
   const calls = gauge('calls', 'calls of the instance here', []);
   const members = gauge('members', 'members of the cluster, by state', ['state']);
+  const health = gauge('gossip_health', 'own trust in what is heard of others, 0 is well', []);
   const ringMembers = gauge('ring_members', 'instances on the ring', []);
   const minority = gauge('minority', '1 while less than half of the cluster is in sight', []);
   const ringInfo = gauge('ring_info', 'version of the ring', ['version']);
@@ -73,6 +74,7 @@ function createGauges(registry: Registry): (status: PeerStatus) => void {
     for (const state of ['alive', 'suspect', 'dead', 'left'])
       members.set({ state }, status.members.filter((member) => member.state === state).length);
     minority.set(status.minority === undefined ? 0 : 1);
+    health.set(status.health);
     ringMembers.set(status.ring.members.length);
     ringInfo.reset();
     ringInfo.set({ version: status.ring.version }, 1);

@@ -42,6 +42,8 @@ export interface PeerStatus {
     readonly leftMs: number;
   };
   readonly members: readonly MemberStatus[];
+  /** How far it trusts what it hears of the others: 0 is well, 8 the worst. */
+  readonly health: number;
   readonly ring: {
     readonly version: string;
     readonly members: readonly { readonly name: string; readonly weight: number }[];

@@ -111,6 +111,9 @@ export const gossipLimits = {
   /** Streams of one source address (IPv6: its /64) in a second, and at once. */
   streamsPerSecond: 50,
   streamsBurst: 256,
+  /** Streams of all sources together in a second, and at once: each may be a join, which costs the most. */
+  allStreamsPerSecond: 250,
+  allStreamsBurst: 1_000,
   /** Sources whose packets and streams are counted, in each of two generations. */
   sourcesRemembered: 4_096,
   /** Keys held at once; a packet that none opens costs a try with each. */
@@ -139,6 +142,8 @@ export const gossipLimits = {
   newsMax: 1_024,
   /** Pieces of news tried for the rest of a packet that are too large for it. */
   newsPassedOver: 16,
+  /** Accusers that are counted by name; the others are counted together. */
+  accusersMax: 64,
   /** Pings that this peer relays for others at once. */
   relayedPingsMax: 256,
   /** Seeds configured, and addresses that one look-up may give. */

@@ -1,4 +1,5 @@
 import { gossipLimits } from '../config/defaults.ts';
+import { Accusers } from './accusers.ts';
 import { isUnspecified } from './address.ts';
 import { encodeMessage, ourVersions } from './codec.ts';
 import type { SwimContext } from './context.ts';
@@ -18,6 +19,7 @@ type Source = 'news' | 'sync' | 'join';
 export class Membership {
   readonly #context: SwimContext;
   readonly #suspicions: Suspicions;
+  readonly #accusers = new Accusers();
   #conflictAnsweredAt = -Infinity;
 
   constructor(context: SwimContext, suspicions: Suspicions) {
@@ -71,13 +73,16 @@ export class Membership {
       return;
     }
     if (record.state === 'suspect' && news.incarnation === record.incarnation) {
-      // Told on, so that it shortens the suspicion elsewhere.
-      if (this.#suspicions.confirm(record, news.from)) this.#tell(news);
+      if (!this.#suspicions.confirm(record, news.from)) return;
+      this.#countAccuser(news.from);
+      // It shortens the suspicion elsewhere too.
+      this.#tell(news);
       return;
     }
     if (!supersedes(news.incarnation, 'suspect', record)) return;
     this.#enter(record, news.incarnation, 'suspect');
     this.#suspicions.start(record, news.from);
+    this.#countAccuser(news.from);
     this.#tell(news);
     outbox.event({ kind: 'suspect', member: snapshot(record), by: news.from });
   }
@@ -259,6 +264,10 @@ export class Membership {
     if (isLeaving) return;
     const { incarnation, name } = record;
     this.dead({ kind: 'dead', incarnation, node: name, from: options.name });
+  }
+
+  #countAccuser(name: string): void {
+    this.#context.outbox.count('gossip_accusations', this.#accusers.label(name));
   }
 
   #enter(record: MemberRecord, incarnation: number, state: MemberState): void {

@@ -106,6 +106,25 @@ export interface PushPull {
 export type Message =
   Ping | IndirectPing | Ack | Nack | Suspect | Alive | Dead | User | StreamError;
 
+/** What a packet is counted as: what it is sent for. News may ride on each. */
+export type PacketKind = 'ping' | 'indirect-ping' | 'ack' | 'nack' | 'news' | 'user' | 'error';
+
+export function packetKind(messages: readonly Message[]): PacketKind {
+  const kind = messages[0]?.kind;
+  switch (kind) {
+    case 'ping':
+    case 'ack':
+    case 'nack':
+    case 'user':
+    case 'error':
+      return kind;
+    case 'indirectPing':
+      return 'indirect-ping';
+    default:
+      return 'news';
+  }
+}
+
 export type StreamMessage = Ping | Ack | StreamError | PushPull;
 
 /** Why bytes from outside are not a message; each is counted under its name. */

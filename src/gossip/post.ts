@@ -3,7 +3,7 @@ import type { Endpoint } from './address.ts';
 import { encodeMessage } from './codec.ts';
 import type { SwimContext } from './context.ts';
 import type { MemberRecord } from './member.ts';
-import type { Message } from './message.ts';
+import { packetKind, type Message, type PacketKind } from './message.ts';
 import { compoundHasRoom, encodePacket, packetBytes } from './packet.ts';
 
 /** Version of the protocol from which packets carry a checksum. */
@@ -34,12 +34,12 @@ export class Post {
     const bytes = messages.map(encodeMessage);
     const checksum = (to.versions[1] ?? 0) >= checksumVersion;
     const news = this.#takeNews(bytes, checksum);
-    this.#emit(to.endpoint, [...bytes, ...news], checksum);
+    this.#emit(to.endpoint, [...bytes, ...news], checksum, packetKind(messages));
   }
 
   /** Sends one message without news: the receiver may be a stranger, who shall get no more than asked. */
   sendPlain(to: Endpoint, message: Message): void {
-    this.#emit(to, [encodeMessage(message)], false);
+    this.#emit(to, [encodeMessage(message)], false, packetKind([message]));
   }
 
   /** Sends only news. False: there is none. */
@@ -47,7 +47,7 @@ export class Post {
     const checksum = (to.versions[1] ?? 0) >= checksumVersion;
     const news = this.#takeNews([], checksum);
     if (news.length === 0) return false;
-    this.#emit(to.endpoint, news, checksum);
+    this.#emit(to.endpoint, news, checksum, 'news');
     return true;
   }
 
@@ -65,8 +65,11 @@ export class Post {
     }, sendsMax);
   }
 
-  #emit(to: Endpoint, messages: readonly Uint8Array[], checksum: boolean): void {
-    const bytes = encodePacket(this.#context.header, messages, checksum);
-    this.#context.outbox.add({ kind: 'send', to, bytes });
+  #emit(to: Endpoint, messages: readonly Uint8Array[], checksum: boolean, kind: PacketKind): void {
+    const { outbox, header } = this.#context;
+    const bytes = encodePacket(header, messages, checksum);
+    outbox.add({ kind: 'send', to, bytes });
+    outbox.count('gossip_packets_out', kind);
+    outbox.count('gossip_bytes_out', kind, bytes.length);
   }
 }

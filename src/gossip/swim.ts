@@ -15,7 +15,13 @@ import { Health } from './health.ts';
 import { Joiner } from './joiner.ts';
 import { isLive, snapshot, type Member, type MemberRecord } from './member.ts';
 import { Membership } from './membership.ts';
-import type { Dead, Message, StreamMessage, Suspect } from './message.ts';
+import {
+  packetKind,
+  type Dead,
+  type Message,
+  type StreamMessage,
+  type Suspect,
+} from './message.ts';
 import { News, userSubject } from './news.ts';
 import { decodePacket, labelHeader } from './packet.ts';
 import { Post } from './post.ts';
@@ -226,6 +232,9 @@ export class Swim {
       outbox.count('gossip_drops', packet.fault);
       return;
     }
+    const kind = packetKind(packet.value.messages);
+    outbox.count('gossip_packets_in', kind);
+    outbox.count('gossip_bytes_in', kind, bytes.length);
     for (const fault of packet.value.faults) outbox.count('gossip_drops', fault);
     for (const message of packet.value.messages) this.#message(message, from);
   }

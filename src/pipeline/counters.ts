@@ -5,7 +5,8 @@ export interface Counter {
 
 /**
  * Counts what happens on the path of a message. One number per name and reason; the admin room shows
- * them as metrics. Names and reasons are literals of the code, never text that a client sent.
+ * them as metrics. Names are literals of the code, reasons too or names of members (a bounded number of
+ * them), never text that a client sent.
  */
 export class Counters {
   readonly #counters = new Map<string, Map<string, Counter>>();

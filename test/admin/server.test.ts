@@ -22,6 +22,7 @@ const status: PeerStatus = {
     { name: 'peer-2', state: 'suspect', address: '127.0.0.1:7956', status: 'draining', weight: 2 },
     { name: 'peer-3', state: 'dead', address: '127.0.0.1:7966', status: 'ready', weight: 1 },
   ],
+  health: 3,
   ring: { version: 'abc', members: [{ name: 'peer-1', weight: 1 }] },
   clusterState: { clock: 7, digest: 'AAAAAAAA' },
   rules: {
@@ -194,6 +195,7 @@ describe('the admin server', () => {
       'sailring_ready 1',
       'sailring_members{state="alive"} 1',
       'sailring_members{state="dead"} 1',
+      'sailring_gossip_health 3',
       'sailring_ring_members 1',
       'sailring_ring_info{version="abc"} 1',
       'sailring_cluster_state_info{digest="AAAAAAAA"} 1',

@@ -243,7 +243,7 @@ export class GossipNetwork {
         return;
       case 'count': {
         const key = `${effect.name}:${effect.reason}`;
-        peer.counts.set(key, peer.count(key) + 1);
+        peer.counts.set(key, peer.count(key) + effect.by);
         return;
       }
       case 'userState':

@@ -159,6 +159,11 @@ export class GossipAgent {
     return this.#swim?.members() ?? [];
   }
 
+  /** How far this peer trusts its own ears: 0 is well, 8 the worst. */
+  get health(): number {
+    return this.#swim?.health ?? 0;
+  }
+
   /** Tells all others what this peer now says of itself. Throws when it takes more than 512 bytes. */
   setTags(tags: Tags): void {
     this.#tags = tags;

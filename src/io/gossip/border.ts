@@ -29,6 +29,8 @@ export class Border {
   readonly #allowed: NetworkSet | undefined;
   readonly #packets: SourceBuckets;
   readonly #streams: SourceBuckets;
+  /** One bucket that all sources share. */
+  readonly #allStreams: SourceBuckets;
 
   /** Throws on a key of another size than 16, 24 or 32 bytes, and on what is no network. */
   constructor({ label, keys, allow, counters }: BorderOptions) {
@@ -37,8 +39,10 @@ export class Border {
     this.#seal = new Seal(label, this.keyring, () => randomBytes(nonceBytes));
     this.#allowed = allow.length === 0 ? undefined : new NetworkSet(allow);
     const { packetsPerSecond, packetsBurst, streamsPerSecond, streamsBurst } = gossipLimits;
+    const { allStreamsPerSecond, allStreamsBurst } = gossipLimits;
     this.#packets = buckets(packetsPerSecond, packetsBurst);
     this.#streams = buckets(streamsPerSecond, streamsBurst);
+    this.#allStreams = buckets(allStreamsPerSecond, allStreamsBurst);
   }
 
   /** Bytes that a packet of the machine is longer on the network. */
@@ -68,7 +72,10 @@ export class Border {
 
   /** Whether a stream of this source is taken at all. */
   admitsStream(address: string): boolean {
-    return this.#admits(address, this.#streams, 'stream-rate');
+    if (!this.#admits(address, this.#streams, 'stream-rate')) return false;
+    if (this.#allStreams.take('', performance.now())) return true;
+    this.#drop('all-streams-rate');
+    return false;
   }
 
   sealStream(bytes: Uint8Array, side: 'opened' | 'accepted'): Uint8Array {

@@ -47,7 +47,7 @@ export class GossipStreams {
     }
     const socket = connect({ host: to.address, port: to.port, noDelay: true });
     this.#watch(id, socket, 'opened');
-    socket.write(this.#options.border.sealStream(bytes, 'opened'));
+    socket.write(this.#seal(bytes, 'opened'));
   }
 
   /** Takes a connection that another member opened. */
@@ -64,7 +64,7 @@ export class GossipStreams {
   /** Writes the answer and ends the stream. */
   answer(id: StreamId, bytes: Uint8Array): void {
     const socket = this.#streams.get(id)?.socket;
-    socket?.end(this.#options.border.sealStream(bytes, 'accepted'));
+    socket?.end(this.#seal(bytes, 'accepted'));
   }
 
   close(id: StreamId): void {
@@ -76,6 +76,12 @@ export class GossipStreams {
 
   closeAll(): void {
     for (const id of [...this.#streams.keys()]) this.close(id);
+  }
+
+  #seal(bytes: Uint8Array, side: 'opened' | 'accepted'): Uint8Array {
+    const sealed = this.#options.border.sealStream(bytes, side);
+    this.#options.counters.count('gossip_bytes_out', 'stream', sealed.length);
+    return sealed;
   }
 
   #admits(socket: Socket): boolean {
@@ -126,6 +132,7 @@ export class GossipStreams {
   #read(stream: OpenStream, chunk: Buffer): void {
     if (!this.#streams.has(stream.id)) return;
     stream.bytes += chunk.length;
+    this.#options.counters.count('gossip_bytes_in', 'stream', chunk.length);
     if (stream.bytes > gossipLimits.streamBytesMax) {
       this.#fail(stream, 'stream-bytes');
       return;

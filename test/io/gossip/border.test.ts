@@ -72,6 +72,15 @@ describe('the border of gossip', () => {
     assert.ok(one.admitsStream('192.0.2.2'));
   });
 
+  it('takes so many streams of all sources together', () => {
+    const { border: one, counters } = border({});
+    for (let i = 0; i < 2 * gossipLimits.allStreamsBurst; i++) {
+      one.admitsStream(`192.0.${i >> 8}.${i & 0xff}`);
+    }
+    assert.ok(counters.get('gossip_drops', 'all-streams-rate') > 0);
+    assert.equal(counters.get('gossip_drops', 'stream-rate'), 0);
+  });
+
   it('counts why a packet is no message of the cluster', () => {
     const { border: one, counters } = border({ keys: [key] });
     const { border: other } = border({ keys: [nextKey] });
