@@ -8,6 +8,10 @@ export const clusterDefaults = {
 export const dialogLimits = {
   /** Calls told apart at one time; above it the oldest is forgotten. */
   callsMax: 262_144,
+  /** Branches of one call that were taken up; above it the oldest is forgotten. */
+  forksMax: 16,
+  /** Dialogs that ended within the last transaction time-out; above it the oldest is forgotten. */
+  endedMax: 65_536,
   /** A call that rings longer than Timer C has ended unseen (RFC 3261 section 16.6). */
   earlyMs: 200_000,
   /** A call whose BYE was never seen is forgotten. */

@@ -1,15 +1,25 @@
-import { dialogLimits } from '../config/defaults.ts';
-import { parseSipMessage } from '../sip/index.ts';
+import { dialogLimits, transactionLimits } from '../config/defaults.ts';
+import { parseSipMessage, tagOf } from '../sip/index.ts';
+
+/** One call: all dialogs of one Call-ID. */
+interface Call {
+  /** When it began, or was confirmed last. */
+  sinceMs: number;
+  isEarly: boolean;
+  /** The confirmed dialogs: several where a fork was taken up by more than one. */
+  dialogs: readonly string[];
+}
 
 /**
  * The calls of the instance here, early and confirmed (RFC 3261 section 12), told apart by Call-ID: a
  * drain waits for their end. Only what goes to and comes from the application is looked at, and no
- * more of it than a first line, CSeq and Call-ID.
+ * more of it than a first line, CSeq and Call-ID, and the tags where a dialog begins or ends.
  */
 export class Dialogs {
   readonly #onForgotten: () => void;
-  /** When each began, or was confirmed. Early ones are negative. */
-  readonly #since = new Map<string, number>();
+  readonly #calls = new Map<string, Call>();
+  /** When dialogs ended: a 2xx is repeated until its ACK comes, also behind a BYE (section 13.3.1.4). */
+  readonly #ended = new Map<string, number>();
 
   /** @param onForgotten hears of each call that the limit pushed out */
   constructor(onForgotten: () => void) {
@@ -17,13 +27,13 @@ export class Dialogs {
   }
 
   get size(): number {
-    return this.#since.size;
+    return this.#calls.size;
   }
 
   /** A request went to the application, or came from it. */
   request(bytes: Buffer, nowMs: number): void {
     const first = bytes[0];
-    if (first === letterB && startsWith(bytes, 'BYE ')) this.#since.delete(callIdOf(bytes));
+    if (first === letterB && startsWith(bytes, 'BYE ')) this.#bye(bytes, nowMs);
     else if (first === letterI && startsWith(bytes, 'INVITE ')) this.#invited(bytes, nowMs);
   }
 
@@ -33,34 +43,64 @@ export class Dialogs {
     const statusClass = bytes[8] ?? 0;
     if (statusClass < digit2 || statusClass > digit6 || !answersInvite(bytes)) return;
     const callId = callIdOf(bytes);
-    if (statusClass === digit2) this.#put(callId, nowMs);
-    else if ((this.#since.get(callId) ?? 0) < 0) this.#since.delete(callId);
+    if (statusClass === digit2) this.#confirmed(callId, dialogOf(bytes, callId), nowMs);
+    else if (this.#calls.get(callId)?.isEarly === true) this.#calls.delete(callId);
   }
 
   /** Forgets calls whose end nobody told: rung for longer than Timer C, or of yesterday. */
   sweep(nowMs: number): void {
-    for (const [callId, since] of this.#since) {
-      const limitMs = since < 0 ? dialogLimits.earlyMs : dialogLimits.confirmedMs;
-      if (nowMs - Math.abs(since) >= limitMs) this.#since.delete(callId);
+    for (const [callId, { isEarly, sinceMs }] of this.#calls) {
+      const limitMs = isEarly ? dialogLimits.earlyMs : dialogLimits.confirmedMs;
+      if (nowMs - sinceMs >= limitMs) this.#calls.delete(callId);
+    }
+    for (const [dialog, endedMs] of this.#ended) {
+      if (nowMs - endedMs < transactionLimits.timeoutMs) break;
+      this.#ended.delete(dialog);
     }
   }
 
   /** A re-INVITE is no new call. */
   #invited(bytes: Buffer, nowMs: number): void {
     const callId = callIdOf(bytes);
-    // Zero has no sign to tell an early call by.
-    if (!this.#since.has(callId)) this.#put(callId, -Math.max(nowMs, Number.MIN_VALUE));
+    if (!this.#calls.has(callId)) {
+      this.#put(callId, { sinceMs: nowMs, isEarly: true, dialogs: [] });
+    }
   }
 
-  #put(callId: string, since: number): void {
+  #confirmed(callId: string, dialog: string, nowMs: number): void {
+    if (this.#ended.has(dialog)) return;
+    const known = this.#calls.get(callId)?.dialogs ?? [];
+    const dialogs = known.includes(dialog)
+      ? known
+      : [...known, dialog].slice(-dialogLimits.forksMax);
+    this.#put(callId, { sinceMs: nowMs, isEarly: false, dialogs });
+  }
+
+  #bye(bytes: Buffer, nowMs: number): void {
+    const callId = callIdOf(bytes);
+    const dialog = dialogOf(bytes, callId);
+    this.#ended.delete(dialog);
+    if (this.#ended.size >= dialogLimits.endedMax) deleteOldest(this.#ended);
+    this.#ended.set(dialog, nowMs);
+    const call = this.#calls.get(callId);
+    if (call === undefined) return;
+    call.dialogs = call.dialogs.filter((each) => each !== dialog);
+    if (call.dialogs.length === 0) this.#calls.delete(callId);
+  }
+
+  #put(callId: string, call: Call): void {
     if (callId === '') return;
-    if (!this.#since.has(callId) && this.#since.size >= dialogLimits.callsMax) {
-      const [oldest] = this.#since.keys();
-      if (oldest !== undefined) this.#since.delete(oldest);
+    if (!this.#calls.has(callId) && this.#calls.size >= dialogLimits.callsMax) {
+      deleteOldest(this.#calls);
       this.#onForgotten();
     }
-    this.#since.set(callId, since);
+    this.#calls.set(callId, call);
   }
+}
+
+function deleteOldest(map: Map<string, unknown>): void {
+  const [oldest] = map.keys();
+  if (oldest !== undefined) map.delete(oldest);
 }
 
 const letterB = 0x42;
@@ -85,6 +125,20 @@ function callIdOf(bytes: Buffer): string {
   if (callId !== undefined) return callId;
   const parsed = parseSipMessage(bytes);
   return parsed.ok ? parsed.message.callId : '';
+}
+
+/** The same for both directions: who hangs up writes the tags the other way round. */
+function dialogOf(bytes: Buffer, callId: string): string {
+  const from = usualField(bytes, '\r\nFrom: ');
+  const to = usualField(bytes, '\r\nTo: ');
+  if (from !== undefined && to !== undefined) return dialogName(callId, tagOf(from), tagOf(to));
+  const parsed = parseSipMessage(bytes);
+  if (!parsed.ok) return dialogName(callId, undefined, undefined);
+  return dialogName(callId, parsed.message.fromTag, parsed.message.toTag);
+}
+
+function dialogName(callId: string, one = '', other = ''): string {
+  return one < other ? `${callId} ${one} ${other}` : `${callId} ${other} ${one}`;
 }
 
 /** The value of a header line as nearly everybody writes it, without parsing what is before it. */

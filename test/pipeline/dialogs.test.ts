@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { dialogLimits } from '../../src/config/defaults.ts';
+import { dialogLimits, transactionLimits } from '../../src/config/defaults.ts';
 import { Dialogs } from '../../src/pipeline/dialogs.ts';
 
 function request(method: string, callId: string, name = 'Call-ID'): Buffer {
@@ -13,6 +13,14 @@ function response(status: number, callId: string, method = 'INVITE', body = ''):
   return Buffer.from(
     `SIP/2.0 ${status} Word\r\nCall-ID: ${callId}\r\nCSeq: 1 ${method}\r\n\r\n${body}`,
   );
+}
+
+/** A message of the call `one`, with tags where they are not empty. */
+function inDialog(first: string, cseq: string, fromTag: string, toTag: string): Buffer {
+  const tag = (text: string): string => (text === '' ? '' : `;tag=${text}`);
+  const from = `From: "A B" <sip:x@example.com>${tag(fromTag)}\r\n`;
+  const to = `To: <sip:y@example.com>${tag(toTag)}\r\n`;
+  return Buffer.from(`${first}\r\n${from}${to}Call-ID: one\r\nCSeq: ${cseq}\r\n\r\n`);
 }
 
 function given(): { dialogs: Dialogs; forgotten: () => number } {
@@ -103,5 +111,56 @@ describe('the calls of an instance', () => {
     assert.equal(dialogs.size, dialogLimits.callsMax);
     dialogs.request(request('BYE', 'call-1'), 0);
     assert.equal(dialogs.size, dialogLimits.callsMax - 1);
+  });
+
+  it('do not begin again with a 2xx that is repeated after their BYE', () => {
+    const { dialogs } = given();
+    dialogs.request(inDialog('INVITE sip:b@c SIP/2.0', '1 INVITE', 'a', ''), 0);
+    const ok = inDialog('SIP/2.0 200 OK', '1 INVITE', 'a', 'b');
+    dialogs.response(ok, 0);
+    // The side that was called hangs up: From and To have changed places.
+    dialogs.request(inDialog('BYE sip:a@c SIP/2.0', '1 BYE', 'b', 'a'), 1);
+    dialogs.response(ok, 500);
+    assert.equal(dialogs.size, 0);
+    dialogs.sweep(transactionLimits.timeoutMs);
+    dialogs.response(ok, transactionLimits.timeoutMs);
+    assert.equal(dialogs.size, 0, 'the last repetition comes 64 times T1 after the first');
+    dialogs.sweep(1 + transactionLimits.timeoutMs);
+    dialogs.response(ok, 40_000);
+    assert.equal(dialogs.size, 1, 'nothing is remembered for ever');
+  });
+
+  it('last until the last of the branches that were taken up has ended', () => {
+    const { dialogs } = given();
+    dialogs.request(inDialog('INVITE sip:b@c SIP/2.0', '1 INVITE', 'a', ''), 0);
+    for (const tag of ['b1', 'b2', 'b1'])
+      dialogs.response(inDialog('SIP/2.0 200 OK', '1 INVITE', 'a', tag), 0);
+    dialogs.request(inDialog('BYE sip:b@c SIP/2.0', '2 BYE', 'a', 'b2'), 1);
+    dialogs.request(inDialog('BYE sip:b@c SIP/2.0', '2 BYE', 'a', 'b2'), 1);
+    assert.equal(dialogs.size, 1);
+    dialogs.request(inDialog('BYE sip:a@c SIP/2.0', '9 BYE', 'b1', 'a'), 2);
+    assert.equal(dialogs.size, 0);
+  });
+
+  it('follow only so many branches', () => {
+    const { dialogs } = given();
+    for (let branch = 0; branch <= dialogLimits.forksMax; branch++)
+      dialogs.response(inDialog('SIP/2.0 200 OK', '1 INVITE', 'a', `b${branch}`), 0);
+    for (let branch = 1; branch <= dialogLimits.forksMax; branch++) {
+      assert.equal(dialogs.size, 1);
+      dialogs.request(inDialog('BYE sip:b@c SIP/2.0', '2 BYE', 'a', `b${branch}`), 1);
+    }
+    assert.equal(dialogs.size, 0, 'the first branch was forgotten');
+  });
+
+  it('remember only so many ends', () => {
+    const { dialogs, forgotten } = given();
+    for (let call = 0; call <= dialogLimits.endedMax; call++)
+      dialogs.request(request('BYE', `call-${call}`), 0);
+    dialogs.response(response(200, 'call-1'), 1);
+    assert.equal(dialogs.size, 0);
+    dialogs.response(response(200, 'call-0'), 1);
+    assert.equal(dialogs.size, 1);
+    assert.equal(forgotten(), 0);
   });
 });
