@@ -153,8 +153,8 @@ export const gossipLimits = {
   /** While alone, seeds are tried again after this long, doubling up to the longest. */
   joinBackoffMinMs: 500,
   joinBackoffMaxMs: 10_000,
-  /** A peer that joined exchanges all once more after this long. */
-  joinSecondLookMs: 1_000,
+  /** A peer that joined, or reached what it had lost, exchanges all once more after this long. */
+  secondLookMs: 1_000,
   /** Leaving waits this long at most for its news to be sent. */
   leaveTimeoutMs: 1_000,
   /** Members are looked through for those to forget every this often. */

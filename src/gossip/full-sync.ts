@@ -10,12 +10,18 @@ import { encodeStreamMessage } from './stream-codec.ts';
 /** Above this many members full syncs become rarer, to keep their cost level. */
 const scaleThreshold = 32;
 
+/** An exchange that we began. */
+interface Dialled {
+  readonly endpoint: Endpoint;
+  /** Once it is done, another one follows with the same member. */
+  readonly isFollowed: boolean;
+}
+
 /** Exchanges all that two members know: to join, to heal what gossip lost, to reconnect. */
 export class FullSync {
   readonly #context: SwimContext;
   readonly #membership: Membership;
-  /** Streams that we opened, with the endpoint dialled. */
-  readonly #open = new Map<StreamId, Endpoint>();
+  readonly #open = new Map<StreamId, Dialled>();
   #userState: Uint8Array = new Uint8Array(0);
 
   constructor(context: SwimContext, membership: Membership) {
@@ -29,13 +35,21 @@ export class FullSync {
   }
 
   /** Opens one exchange, unless one with that endpoint is open. */
-  exchange(to: Endpoint, join: boolean): void {
+  exchange(to: Endpoint, join: boolean, isFollowed = false): void {
     if (this.isOpen(to)) return;
     const { outbox, header } = this.#context;
     const stream = this.#context.nextStream();
-    this.#open.set(stream, to);
+    this.#open.set(stream, { endpoint: to, isFollowed });
     const bytes = encodeStreamMessage(header, this.#message(join));
     outbox.add({ kind: 'openStream', stream, to, bytes });
+  }
+
+  /**
+   * Tries to reach the other side of what was a partition. Each side holds the other for dead, and only the
+   * accused can say otherwise: what they then say is fetched by a second exchange.
+   */
+  reconnect(to: Endpoint): void {
+    this.exchange(to, true, true);
   }
 
   /** Exchanges all with a member at once. */
@@ -58,21 +72,22 @@ export class FullSync {
   /** True while an exchange that we began with that endpoint has not ended. */
   isOpen(to: Endpoint): boolean {
     const key = endpointText(to);
-    for (const open of this.#open.values()) if (endpointText(open) === key) return true;
+    for (const open of this.#open.values()) if (endpointText(open.endpoint) === key) return true;
     return false;
   }
 
   /** Takes the states of the other side; a stream that it opened gets ours, what we learnt included. */
   receive(stream: StreamId, message: PushPull): void {
     const dialled = this.#open.get(stream);
-    const isAnswer = this.#open.delete(stream);
-    this.#deliver(message.userState, dialled);
+    this.#open.delete(stream);
+    this.#deliver(message.userState, dialled?.endpoint);
     const { outbox, roster } = this.#context;
     const wasAlone = roster.isAlone();
     this.#membership.mergeAll(message.states);
-    if (isAnswer) {
+    if (dialled !== undefined) {
       this.#membership.tellMissing(message.states);
-      if (wasAlone) this.#lookAgain();
+      if (dialled.isFollowed) this.#lookAgain(dialled.endpoint);
+      else if (wasAlone) this.#lookAgain();
       outbox.count('gossip_syncs', 'done');
       outbox.add({ kind: 'closeStream', stream });
       return;
@@ -89,14 +104,15 @@ export class FullSync {
   }
 
   /**
-   * What a peer learns by its join it does not tell on, so of several that join at once one may be missed
-   * by another: a second look finds it.
+   * One more exchange soon, with `endpoint` or any member. What a peer learns by its join it does not tell on, so
+   * of several that join at once one may be missed by another: a second look finds it.
    */
-  #lookAgain(): void {
+  #lookAgain(endpoint?: Endpoint): void {
     const { timers, now, options } = this.#context;
-    const delayMs = gossipLimits.joinSecondLookMs * (0.5 + options.random());
+    const delayMs = gossipLimits.secondLookMs * (0.5 + options.random());
     timers.schedule(now + delayMs, () => {
-      this.#exchangeWithAny();
+      if (endpoint === undefined) this.#exchangeWithAny();
+      else if (!this.#context.isLeaving) this.exchange(endpoint, false);
     });
   }
 

@@ -124,7 +124,7 @@ export class Joiner {
       ...this.#seedEndpoints().filter((endpoint) => !roster.knows(endpoint)),
     ];
     if (lost.length === 0 || options.random() >= lost.length / roster.liveCount()) return;
-    this.#sync.exchange(lost[Math.floor(options.random() * lost.length)]!, true);
+    this.#sync.reconnect(lost[Math.floor(options.random() * lost.length)]!);
   }
 
   #resolveAll(): void {
