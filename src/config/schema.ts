@@ -173,7 +173,9 @@ const schema = z.strictObject({
     .min(0)
     .max(86_400_000)
     .default(configDefaults.drainQuietMs)
-    .describe('a drain lasts so long, and so long after the last call and SIP request of this instance'),
+    .describe(
+      'a drain lasts so long, and so long after the last call and SIP request of this instance',
+    ),
   log: z
     .strictObject({
       level: z

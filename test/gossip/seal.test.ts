@@ -149,6 +149,11 @@ describe('compressed packets', () => {
   const refused: readonly [string, Uint8Array, string][] = [
     ['a bomb', compressed(new Uint8Array(gossipLimits.expandedPacketBytesMax + 1)), 'too-large'],
     ['another algorithm', compressed(nack, 1), 'unsupported'],
+    [
+      'a nest of lists',
+      Uint8Array.of(9, ...Array.from({ length: 99 }, () => 0x91), 0xc0),
+      'malformed',
+    ],
     ['no map', Uint8Array.of(9, 1), 'malformed'],
     ['bytes that are no text', Uint8Array.of(9, ...encode({ Algo: 0, Buf: 5 })), 'malformed'],
     ['an end too early', Uint8Array.of(9, ...encode({ Algo: 0, Buf: null })), 'truncated'],

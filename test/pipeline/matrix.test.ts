@@ -178,7 +178,9 @@ describe('Matrix, instances that must get nothing new', () => {
   it('are the joining, draining and disabled ones', () => {
     const statuses = { a: 'joining', b: 'draining', c: 'disabled', d: 'ready' } as const;
     for (const algorithm of ['consistent-hash', 'round-robin'] as const) {
-      const peer = new PipelinePeer('a', clusterView('a', statuses), { algorithm: () => algorithm });
+      const peer = new PipelinePeer('a', clusterView('a', statuses), {
+        algorithm: () => algorithm,
+      });
       for (let call = 0; call < 20; call++) assert.equal(peer.route({ callId: `c${call}` }), 'd');
     }
   });
