@@ -154,15 +154,18 @@ export function isMap(value: unknown): value is Readonly<Record<string, unknown>
 
 /**
  * Where the msgpack value that starts at `start` ends, without decoding it: streams carry values one
- * after the other with no length before them.
+ * after the other with no length before them. With `valuesMax`, a value of more values is malformed: what
+ * they cost to look at and to decode has nothing to do with their bytes.
  */
 export function measureValue(
   bytes: Uint8Array,
   start: number,
+  valuesMax: number = Infinity,
 ): number | 'incomplete' | 'malformed' {
   let at = start;
   let left = 1;
-  while (left > 0) {
+  for (let values = 1; left > 0; values++) {
+    if (values > valuesMax) return 'malformed';
     if (at >= bytes.length) return 'incomplete';
     const type = bytes[at]!;
     if (type === 0xc1) return 'malformed';

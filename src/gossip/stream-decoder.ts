@@ -1,10 +1,9 @@
 import { gossipLimits } from '../config/defaults.ts';
 import { ByteWindow } from './byte-window.ts';
 import { wireType } from './codec.ts';
-import { expand } from './compression.ts';
+import { expand, measureCompressed } from './compression.ts';
 import { sealBytes, type Keyring } from './keyring.ts';
 import type { Decoded, StreamMessage, WireFault } from './message.ts';
-import { measureValue } from './msgpack.ts';
 import { StreamMessageDecoder } from './stream-codec.ts';
 
 /** What stands around the message of a stream, outermost first. */
@@ -111,7 +110,7 @@ export class StreamDecoder {
 
   #readCompressed(): 'wait' | WireFault | Decoded<StreamMessage | undefined> {
     const unread = this.#unread.view();
-    const end = measureValue(unread, 1);
+    const end = measureCompressed(unread, 1);
     if (end === 'malformed') return 'malformed';
     if ((end === 'incomplete' ? unread.length : end) > gossipLimits.streamBytesMax) {
       return 'too-large';
