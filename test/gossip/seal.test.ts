@@ -135,6 +135,14 @@ describe('packets over the border', () => {
   });
 });
 
+/** What is compressed, with a third field: a list in a list in a list… */
+const deep: Uint8Array = Uint8Array.of(
+  ...encode({ Algo: 0, Buf: compressLzw(nack) }).with(0, 0x83),
+  ...[0xa1, 0x5a],
+  ...Array.from({ length: 32 }, () => 0x91),
+  0xc0,
+);
+
 describe('compressed packets', () => {
   it('are read with all they hold', () => {
     const header = labelHeader('blue');
@@ -149,6 +157,7 @@ describe('compressed packets', () => {
   const refused: readonly [string, Uint8Array, string][] = [
     ['a bomb', compressed(new Uint8Array(gossipLimits.expandedPacketBytesMax + 1)), 'too-large'],
     ['another algorithm', compressed(nack, 1), 'unsupported'],
+    ['more than its two fields', Uint8Array.of(9, ...deep), 'malformed'],
     [
       'a nest of lists',
       Uint8Array.of(9, ...Array.from({ length: 99 }, () => 0x91), 0xc0),
@@ -295,6 +304,18 @@ describe('streams over the border', () => {
       sealOf(''),
       compressed(new Uint8Array(gossipLimits.expandedStreamBytesMax + 1)),
       'too-large',
+    ],
+    [
+      'lists in lists, by the first of them',
+      sealOf(''),
+      Uint8Array.of(9, ...Array.from({ length: 32 }, () => 0x91)),
+      'malformed',
+    ],
+    [
+      'lists in lists, encrypted',
+      sealOf('', key),
+      sealOf('', key).sealStream(Uint8Array.of(9, ...deep), 'opened'),
+      'malformed',
     ],
     [
       'a compressed one inside',
