@@ -29,7 +29,10 @@ interface RelayedPing {
   timer: Timer;
 }
 
-/** A relay says "no answer" a little before the asker's own time is over. */
+/**
+ * A relay says "no answer" a little before the asker's own time is over, which is what the direct ping left of
+ * the interval.
+ */
 const nackShare = 0.8;
 
 /**
@@ -115,6 +118,7 @@ export class Prober {
     }
     const seqNo = this.#nextSeqNo();
     const { probeTimeoutMs, probeIntervalMs } = options.profile;
+    const nackMs = nackShare * Math.min(probeTimeoutMs, probeIntervalMs - probeTimeoutMs);
     const giveUp = (): void => void this.#relayed.delete(seqNo);
     const sayNo = (): void => {
       if (request.nack) this.#post.sendPlain(from, { kind: 'nack', seqNo: request.seqNo });
@@ -124,7 +128,7 @@ export class Prober {
     const relayed: RelayedPing = {
       asker: from,
       askedSeqNo: request.seqNo,
-      timer: timers.schedule(now + probeTimeoutMs * nackShare, sayNo),
+      timer: timers.schedule(now + nackMs, sayNo),
     };
     this.#relayed.set(seqNo, relayed);
     this.#post.send(target, [this.#pingMessage(seqNo, target)]);

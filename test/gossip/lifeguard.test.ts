@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { gossipProfiles } from '../../src/config/defaults.ts';
 import { encodeMessage, ourVersions } from '../../src/gossip/codec.ts';
 import { Health } from '../../src/gossip/health.ts';
-import { endpointText, Swim, type SwimEffect } from '../../src/gossip/index.ts';
+import { endpointText, Swim, type Endpoint, type SwimEffect } from '../../src/gossip/index.ts';
 import type { Message } from '../../src/gossip/message.ts';
 import { decodePacket, encodePacket } from '../../src/gossip/packet.ts';
 import { GossipNetwork, pass, seededRandom } from '../support/gossip-network.ts';
@@ -13,6 +13,7 @@ const { fast } = gossipProfiles;
 
 /** A machine that knows members m1, m2, … at 10.1.0.1, … and probes none of its own accord. */
 class Bench {
+  readonly endpoint: Endpoint = { address: '10.0.0.1', port: 7946 };
   readonly swim: Swim;
   now = 0;
 
@@ -21,7 +22,7 @@ class Bench {
       {
         name: 'self',
         incarnation: 5,
-        endpoint: { address: '10.0.0.1', port: 7946 },
+        endpoint: this.endpoint,
         label: '',
         seeds: [],
         profile,
@@ -99,6 +100,20 @@ describe('local health', () => {
     const off = new Health(0);
     off.add(5);
     assert.equal(off.scale(200), 200);
+  });
+
+  it('hears a relay say no before the probe is over, whatever the profile', () => {
+    for (const profile of Object.values(gossipProfiles)) {
+      const asker = new Bench(5, profile);
+      const relay = new Bench(5, profile);
+      asker.probe();
+      const asked = asker.wait(profile.probeTimeoutMs).find(isRelayed);
+      assert.ok(asked !== undefined);
+      relay.swim.handle({ kind: 'packet', bytes: asked.bytes, from: asker.endpoint }, 0);
+      const leftMs = profile.probeIntervalMs - profile.probeTimeoutMs;
+      const said = messages(relay.wait(0.9 * leftMs)).map(({ kind }) => kind);
+      assert.ok(said.includes('nack'), `${leftMs} ms`);
+    }
   });
 
   it('suffers from relays that say nothing, not from those that say no', () => {
