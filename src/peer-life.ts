@@ -84,6 +84,11 @@ export class Life {
     return this.#status;
   }
 
+  /** Whether it met its cluster, whatever operators say of it. */
+  get hasJoined(): boolean {
+    return this.#isJoined;
+  }
+
   /** Until the drain ends in any case; 0 while nobody waits. */
   get leftMs(): number {
     return Math.max(0, Math.round((this.#drain?.endsAtMs ?? 0) - this.#parts.now()));
@@ -118,15 +123,20 @@ export class Life {
 
   /** Takes what the cluster's operators say; again is harmless. */
   order(orders: Orders): void {
-    const before = this.#orders.status;
+    const before = this.#orders;
     this.#orders = orders;
-    if (orders.status === before) return;
-    this.#disabledAtMs =
-      orders.status === 'disabled'
-        ? this.#parts.now() + (orders.quiesceMs ?? lifeLimits.quiesceMs)
-        : Infinity;
-    this.#parts.log.info({ status: orders.status }, 'the cluster orders this instance');
+    if (orders.status === before.status && orders.quiesceMs === before.quiesceMs) return;
+    this.#disabledAtMs = this.#disabledAt(orders);
+    this.#parts.log.info({ ...orders }, 'the cluster orders this instance');
     this.#settle();
+  }
+
+  #disabledAt({ status, quiesceMs = lifeLimits.quiesceMs }: Orders): number {
+    if (status !== 'disabled') return Infinity;
+    const nowMs = this.#parts.now();
+    // Sessions that others have by now do not come back, and a peer that just started has none.
+    if (!this.#isJoined || this.#disabledAtMs <= nowMs) return nowMs;
+    return nowMs + quiesceMs;
   }
 
   /**

@@ -11,6 +11,7 @@ import {
   type Entry,
   type InstanceFlags,
   type Policy,
+  type StateFault,
 } from './cluster/index.ts';
 import type { Config } from './config/index.ts';
 import { Alarm } from './io/alarm.ts';
@@ -26,6 +27,8 @@ export interface StateSideParts {
   readonly counters: Counters;
   /** 0 to 1, below 1. */
   readonly random: () => number;
+  /** Whether this peer has met its cluster, and knows what was decided. */
+  readonly hasJoined: () => boolean;
   readonly gossip: () => StateGossip;
   /** What operators decided about this peer's instance; undefined: nothing. Only when it changes. */
   readonly onFlags: (flags: InstanceFlags | undefined) => void;
@@ -69,7 +72,10 @@ export class StateSide {
   async start(): Promise<void> {
     if (this.#folder === undefined) return;
     const kept = await this.#folder.open();
-    if (kept !== undefined) this.#take(kept, 'file');
+    if (kept !== undefined) {
+      const fault = this.#take(kept, 'file');
+      if (fault !== undefined) await this.#folder.setAside(fault);
+    }
     // Shows at once whether the folder can be written, and whose it is.
     if (!(await this.#folder.save(this.#state.bytes))) {
       throw new Error(
@@ -141,22 +147,23 @@ export class StateSide {
 
   /** Undefined takes the rules of the cluster away again. They must have been checked. */
   setRules(rules: ClusterRules | undefined): Promise<ChangeOutcome> {
-    return this.#change('rules', this.#state.setRules(rules));
+    return this.#change('rules', () => this.#state.setRules(rules));
   }
 
   setPolicy(policy: Policy | undefined): Promise<ChangeOutcome> {
-    return this.#change('policy', this.#state.setPolicy(policy));
+    return this.#change('policy', () => this.#state.setPolicy(policy));
   }
 
   /** The instance's peer hears of it at once, the others soon. */
   async setInstance(name: string, flags: InstanceFlags | undefined): Promise<ChangeOutcome> {
-    const outcome = this.#change(instanceKey(name), this.#state.setInstance(name, flags));
+    const outcome = this.#change(instanceKey(name), () => this.#state.setInstance(name, flags));
     if (name !== this.#parts.config.name) this.#parts.gossip().syncWith(name);
     return outcome;
   }
 
-  async #change(key: string, fault: ChangeFault | undefined): Promise<ChangeOutcome> {
-    const { counters, log } = this.#parts;
+  async #change(key: string, set: () => ChangeFault | undefined): Promise<ChangeOutcome> {
+    const { counters, log, hasJoined } = this.#parts;
+    const fault = hasJoined() ? set() : 'joining';
     counters.count('cluster_state', fault ?? 'changed');
     if (fault !== undefined) {
       log.warn({ key, fault }, 'a change of the cluster state was not taken');
@@ -168,7 +175,8 @@ export class StateSide {
     return { ok: true, stored: (await this.#folder.save(this.#state.bytes)) ? 'disk' : 'failed' };
   }
 
-  #take(bytes: Uint8Array, source: 'gossip' | 'file'): void {
+  /** Why it could not be taken in; undefined when it was. */
+  #take(bytes: Uint8Array, source: 'gossip' | 'file'): StateFault | undefined {
     const { counters, log } = this.#parts;
     const received = this.#state.receive(bytes);
     if (received.kind === 'refused') {
@@ -177,7 +185,8 @@ export class StateSide {
     }
     // Even one that brought nothing was perhaps what this peer waited for.
     this.#lookAhead();
-    if (received.kind !== 'changed') return;
+    if (received.kind === 'refused') return received.fault;
+    if (received.kind === 'known') return undefined;
     const keys = [...received.keys];
     log.info({ source, keys, clock: this.#state.clock }, 'the cluster state changed');
     if (source === 'gossip') {
@@ -185,6 +194,7 @@ export class StateSide {
       void this.#folder?.save(this.#state.bytes);
     }
     this.#spread(received.keys);
+    return undefined;
   }
 
   /** Lets everybody who has to do with these keys know. */

@@ -76,18 +76,49 @@ describe('the life of an instance', () => {
 
   it('obeys the cluster: disabled after its sessions had their time, enabled again', (t) => {
     const { life, announced, pass, turned } = given(t);
-    life.order({ status: 'disabled', quiesceMs: 2_000 });
     life.joined();
-    assert.deepEqual(announced, ['draining']);
+    life.order({ status: 'disabled', quiesceMs: 2_000 });
+    assert.deepEqual(announced, ['ready', 'draining']);
     pass(1_500);
     life.order({ status: 'disabled', quiesceMs: 2_000 });
     pass(500);
-    assert.deepEqual(announced, ['draining', 'disabled']);
+    assert.deepEqual(announced, ['ready', 'draining', 'disabled']);
     assert.equal(life.isEnding, false, 'the peer relays on');
     life.order({ status: 'enabled' });
     life.order({ status: 'draining' });
-    assert.deepEqual(announced, ['draining', 'disabled', 'ready', 'draining']);
+    assert.deepEqual(announced, ['ready', 'draining', 'disabled', 'ready', 'draining']);
     assert.deepEqual(turned, [], 'clients may stay: the peer is not leaving');
+  });
+
+  it('stays disabled over a restart: its sessions are with others already', (t) => {
+    const { life, announced } = given(t);
+    life.order({ status: 'disabled', quiesceMs: 3_600_000 });
+    life.joined();
+    assert.deepEqual(announced, ['disabled']);
+    life.order({ status: 'enabled' });
+    assert.deepEqual(announced, ['disabled', 'ready']);
+  });
+
+  it('takes another time for its sessions while they have any', (t) => {
+    const { life, announced, pass } = given(t);
+    life.joined();
+    life.order({ status: 'disabled', quiesceMs: 3_600_000 });
+    pass(1_000);
+    life.order({ status: 'disabled', quiesceMs: 2_000 });
+    pass(1_750);
+    assert.equal(announced.at(-1), 'draining');
+    pass(250);
+    assert.equal(announced.at(-1), 'disabled');
+    life.order({ status: 'disabled', quiesceMs: 60_000 });
+    assert.equal(announced.at(-1), 'disabled', 'they do not come back');
+  });
+
+  it('is known to have joined or not whatever operators say', (t) => {
+    const { life } = given(t);
+    life.order({ status: 'draining' });
+    assert.equal(life.hasJoined, false);
+    life.joined();
+    assert.equal(life.hasJoined, true);
   });
 
   it('gives sessions 64 times T1 where no time is given', (t) => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { announcedDigest, ClusterState } from '../src/cluster/index.ts';
 import { clusterLimits } from '../src/config/defaults.ts';
+import { serializeStateFile } from '../src/io/state/state-file.ts';
 import { StateSide } from '../src/peer-state.ts';
 import { Counters } from '../src/pipeline/counters.ts';
 
@@ -17,7 +18,7 @@ interface Given {
   readonly pass: (ms: number) => void;
 }
 
-function given(t: TestContext, dataDir?: string): Given {
+function given(t: TestContext, dataDir?: string, hasJoined = true): Given {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   let nowMs = 0;
   t.mock.method(performance, 'now', () => nowMs);
@@ -34,6 +35,7 @@ function given(t: TestContext, dataDir?: string): Given {
     log: { info: tell, warn: tell, error: tell },
     counters,
     random: () => 0,
+    hasJoined: () => hasJoined,
     gossip: () => ({
       shareState: () => void told.push('share'),
       syncWith: (name) => void told.push(`sync ${name}`),
@@ -157,6 +159,26 @@ describe('what a peer does with the state that all share', () => {
     });
     assert.deepEqual(told, []);
     assert.equal(counters.get('cluster_state', 'bytes-full'), 1);
+  });
+
+  it('decides nothing before it knows what was decided', async (t) => {
+    const { side, told, counters } = given(t, undefined, false);
+    const outcome = await side.setInstance('a', { status: 'enabled' });
+    assert.deepEqual(outcome, { ok: false, fault: 'joining' });
+    assert.deepEqual([side.flags, side.status.clock], [undefined, 0]);
+    assert.deepEqual(told, []);
+    assert.equal(counters.get('cluster_state', 'joining'), 1);
+  });
+
+  it('keeps the file of a state that it cannot take in', async (t) => {
+    const folder = folderOf(t);
+    const file = join(folder, 'cluster-state');
+    const later = serializeStateFile({ cluster: 'blue', peer: 'a' }, Buffer.from('{"format":2}'));
+    writeFileSync(file, later);
+    const { side, counters } = given(t, folder);
+    await side.start();
+    assert.deepEqual(readFileSync(`${file}.bad-1`), later);
+    assert.equal(counters.get('state_files', 'other-format'), 1);
   });
 
   it('takes up what it kept when it starts', async (t) => {

@@ -9,7 +9,10 @@ export type ChangeOutcome =
       /** Whether this peer has it on its disk; it goes to the others in any case. */
       readonly stored: 'disk' | 'memory' | 'failed';
     }
-  | { readonly ok: false; readonly fault: ChangeFault };
+  | { readonly ok: false; readonly fault: RefusedChange };
+
+/** `joining`: the peer may not know yet what the change is to go over. */
+export type RefusedChange = ChangeFault | 'joining';
 
 /** How far the state of the cluster has come at this peer. */
 export interface StateVersion {
@@ -19,11 +22,13 @@ export interface StateVersion {
   readonly digest: string;
 }
 
-const faults: Readonly<Record<ChangeFault, string>> = {
+const faults: Readonly<Record<RefusedChange, string>> = {
   'entries-full': `the state of the cluster has ${clusterLimits.entriesMax} entries, removed ones included; change one of those`,
   'bytes-full': `the state of the cluster would be larger than ${clusterLimits.stateBytesMax} bytes; use smaller rules`,
   'clock-full':
     'the clock of the cluster state is at its end; stop all peers and remove their state files',
+  joining:
+    'this peer is still joining, and its changes might lose against decisions that it does not know yet; ask another peer, or again when it has joined',
 };
 
 /** Says what came of a change, `more` with it. */
@@ -32,7 +37,10 @@ export function changeAnswer(
   version: StateVersion,
   more: Readonly<Record<string, unknown>> = {},
 ): Answer {
-  if (!outcome.ok) return json(507, { error: faults[outcome.fault] });
+  if (!outcome.ok) {
+    const status = outcome.fault === 'joining' ? 503 : 507;
+    return json(status, { error: faults[outcome.fault] });
+  }
   return json(200, { ...more, ...version, stored: outcome.stored });
 }
 

@@ -70,6 +70,12 @@ describe('a peer that waits for others', { timeout: 60_000 }, () => {
     assert.ok((await fetch(`${admin}/drain`, { method: 'POST' })).ok);
     const status = (await (await fetch(`${admin}/status`)).json()) as { state: string };
     assert.equal(status.state, 'draining');
+    const before = await drops();
+    while ((await drops()) === before)
+      client.send(request({ method: 'OPTIONS' }), sipPort, address);
+    // Whatever was decided now would lose against what the cluster knows already.
+    const change = { method: 'PUT', body: '{"status":"draining"}' };
+    assert.equal((await fetch(`${admin}/instances/waiting`, change)).status, 503);
 
     const gone = once(child, 'exit');
     child.kill('SIGTERM');

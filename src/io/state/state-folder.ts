@@ -85,6 +85,11 @@ export class StateFolder {
     return this.#writing;
   }
 
+  /** Keeps the file of a state that was read but cannot be used, before another takes its place. */
+  async setAside(reason: string): Promise<void> {
+    await this.#setAside(this.#file, reason);
+  }
+
   /** Ends what is being written, and gives the folder back. */
   async close(): Promise<void> {
     if (!this.#isOpen) return;
