@@ -131,13 +131,13 @@ export class Membership {
   }
 
   /**
-   * Tells on what the answer to our full sync lacked although our part went into it: what we learnt while
-   * the sync was under way, and kept to ourselves if we were alone.
+   * Tells on what we kept to ourselves and the answer to our full sync lacked: it came while the sync was
+   * under way.
    */
   tellMissing(states: readonly RemoteState[]): void {
     const told = new Map(states.map(({ name, incarnation }) => [name, incarnation]));
     for (const record of this.#context.roster.all()) {
-      if (record.state !== 'alive') continue;
+      if (record.state !== 'alive' || !record.isUntold) continue;
       if (record.incarnation > (told.get(record.name) ?? -1)) this.#tellAlive(record);
     }
   }
