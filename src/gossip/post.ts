@@ -42,6 +42,18 @@ export class Post {
     this.#emit(to, [encodeMessage(message)], false, packetKind([message]));
   }
 
+  /** Sends as many of the messages as one packet holds, without news. */
+  sendSome(to: MemberRecord, messages: readonly Message[]): void {
+    const checksum = (to.versions[1] ?? 0) >= checksumVersion;
+    const bytes: Uint8Array[] = [];
+    for (const message of messages) {
+      const next = encodeMessage(message);
+      if (!this.#hasRoom([...bytes, next], checksum)) break;
+      bytes.push(next);
+    }
+    this.#emit(to.endpoint, bytes, checksum, packetKind(messages));
+  }
+
   /** Sends only news. False: there is none. */
   sendNews(to: MemberRecord): boolean {
     const checksum = (to.versions[1] ?? 0) >= checksumVersion;
@@ -52,17 +64,21 @@ export class Post {
   }
 
   #takeNews(first: readonly Uint8Array[], checksum: boolean): readonly Uint8Array[] {
-    const { news, roster, header, options } = this.#context;
-    const bytesMax = gossipLimits.packetBytesMax - (options.packetOverheadBytes ?? 0);
-    const sizes = first.map((bytes) => bytes.length);
+    const { news, roster, options } = this.#context;
+    const all = [...first];
     const sendsMax = newsSendsMax(options.profile.retransmitMult, roster.size);
     return news.take((bytes) => {
-      const after = [...sizes, bytes.length];
-      if (!compoundHasRoom(sizes.length)) return false;
-      if (packetBytes(header, after, checksum) > bytesMax) return false;
-      sizes.push(bytes.length);
+      if (!this.#hasRoom([...all, bytes], checksum)) return false;
+      all.push(bytes);
       return true;
     }, sendsMax);
+  }
+
+  #hasRoom(messages: readonly Uint8Array[], checksum: boolean): boolean {
+    const { header, options } = this.#context;
+    const bytesMax = gossipLimits.packetBytesMax - (options.packetOverheadBytes ?? 0);
+    const sizes = messages.map((bytes) => bytes.length);
+    return compoundHasRoom(sizes.length - 1) && packetBytes(header, sizes, checksum) <= bytesMax;
   }
 
   #emit(to: Endpoint, messages: readonly Uint8Array[], checksum: boolean, kind: PacketKind): void {

@@ -15,13 +15,7 @@ import { Health } from './health.ts';
 import { Joiner } from './joiner.ts';
 import { isLive, snapshot, type Member, type MemberRecord } from './member.ts';
 import { Membership } from './membership.ts';
-import {
-  packetKind,
-  type Dead,
-  type Message,
-  type StreamMessage,
-  type Suspect,
-} from './message.ts';
+import { packetKind, type Message, type StreamMessage } from './message.ts';
 import { News, userSubject } from './news.ts';
 import { decodePacket, labelHeader } from './packet.ts';
 import { Post } from './post.ts';
@@ -237,6 +231,7 @@ export class Swim {
     outbox.count('gossip_bytes_in', kind, bytes.length);
     for (const fault of packet.value.faults) outbox.count('gossip_drops', fault);
     for (const message of packet.value.messages) this.#message(message, from);
+    this.#correct(packet.value.messages, from);
   }
 
   #message(message: Message, from: Endpoint): void {
@@ -258,11 +253,9 @@ export class Swim {
         return;
       case 'suspect':
         this.#membership.suspect(message);
-        this.#correct(message, from);
         return;
       case 'dead':
         this.#membership.dead(message);
-        this.#correct(message, from);
         return;
       case 'user':
         this.#context.outbox.add({ kind: 'userMessage', bytes: message.payload, from });
@@ -273,11 +266,19 @@ export class Swim {
     }
   }
 
-  /** Whoever accuses by old news gets the new: one that hears badly may have missed the refutation. */
-  #correct(message: Suspect | Dead, from: Endpoint): void {
-    const alive = this.#membership.refutation(message);
-    const sender = alive === undefined ? undefined : this.#context.roster.at(from);
-    if (alive !== undefined && sender !== undefined) this.#post.send(sender, [alive]);
+  /**
+   * Whoever accuses by old news gets the new: one that hears badly may have missed the refutation. One packet
+   * answers one: its sender may be forged.
+   */
+  #correct(messages: readonly Message[], from: Endpoint): void {
+    const refutations = new Map<string, Message>();
+    for (const message of messages) {
+      if (message.kind !== 'suspect' && message.kind !== 'dead') continue;
+      const alive = this.#membership.refutation(message);
+      if (alive !== undefined) refutations.set(message.node, alive);
+    }
+    const sender = refutations.size === 0 ? undefined : this.#context.roster.at(from);
+    if (sender !== undefined) this.#post.sendSome(sender, [...refutations.values()]);
   }
 
   #streamMessage(stream: StreamId, message: StreamMessage): void {

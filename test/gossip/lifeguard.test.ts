@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { gossipProfiles } from '../../src/config/defaults.ts';
+import { gossipLimits, gossipProfiles } from '../../src/config/defaults.ts';
 import { encodeMessage, ourVersions } from '../../src/gossip/codec.ts';
 import { Health } from '../../src/gossip/health.ts';
 import { endpointText, Swim, type Endpoint, type SwimEffect } from '../../src/gossip/index.ts';
@@ -309,6 +309,23 @@ describe('an accusation that is out of date', () => {
       assert.ok(!bench.hear(old, '10.66.6.6').some((effect) => effect.kind === 'send'));
       assert.equal(bench.state('m1'), 'alive');
     }
+  });
+
+  it('is answered by one packet, however many of them a packet brings', () => {
+    const bench = new Bench(60);
+    const old = Array.from({ length: 60 }, (_, i) =>
+      encodeMessage({ kind: 'suspect', incarnation: 0, node: `m${i + 1}`, from: 'm2' }),
+    );
+    const bytes = encodePacket(noLabel, [...old, ...old], false);
+    const from = { address: '10.1.0.2', port: 7946 };
+    const sent = bench.swim
+      .handle({ kind: 'packet', bytes, from }, 0)
+      .filter((effect) => effect.kind === 'send');
+    assert.equal(sent.length, 1);
+    assert.ok(sent[0]!.bytes.length <= gossipLimits.packetBytesMax);
+    const told = messages(sent).map((message) => (message.kind === 'alive' ? message.node : ''));
+    assert.ok(told.length > 5, `${told.length} in a packet`);
+    assert.equal(new Set(told).size, told.length);
   });
 
   it('against ourselves is answered at once', () => {
