@@ -125,7 +125,9 @@ export class SerfBridge {
     const wake = setTimeout(
       () => {
         this.#wakes.delete(wake);
-        this.#input({ kind: 'timer' });
+        // The clock of timers knows whole milliseconds only, so it may be a little early.
+        if (performance.now() < at) this.#wakeAt(at);
+        else this.#input({ kind: 'timer' });
       },
       Math.max(0, Math.ceil(at - performance.now())),
     );

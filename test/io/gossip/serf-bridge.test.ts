@@ -90,6 +90,19 @@ describe('the bridge to serf', () => {
     assert.deepEqual(operations, [{ kind: 'use', key: new Uint8Array(16) }]);
   });
 
+  it('gives up also when the timer comes a little early', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { bridge } = new Watched();
+    const asked = bridge.askKeys({ kind: 'list' });
+    await new Promise(setImmediate);
+    t.mock.timers.tick(32);
+    const overAt = performance.now() + 40;
+    while (performance.now() < overAt);
+    t.mock.timers.tick(32);
+    const isOver = await Promise.race([asked.then(() => true), new Promise(setImmediate)]);
+    assert.equal(isOver, true);
+  });
+
   it('lets go who waits when it stops', async () => {
     const { bridge } = new Watched();
     const waiting = bridge.askKeys({ kind: 'list' });
