@@ -191,6 +191,8 @@ export const gossipLimits = {
   serfIntentsMax: 4_096,
   /** Highest Lamport time believed: no clock can be driven to its end. */
   lamportTimeMax: 0xffff_ffff_ffff,
+  /** What full syncs carry is encoded at most this often because of what serf agents say. */
+  serfStateIntervalMs: 100,
   /** Operations on the keys of all members at once. */
   serfQuestionsMax: 8,
   /** Answers of members are waited for this many gossip rounds x ceil(log10(N + 1)). */

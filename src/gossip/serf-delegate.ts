@@ -31,6 +31,8 @@ export class SerfDelegate {
   #own: Uint8Array = new Uint8Array(0);
   #ownVersion = 1;
   #stateVersion = 0;
+  #stateAt = -Infinity;
+  #isWakeDue = false;
   #hasJoined = false;
   #isLeaving = false;
   #turn = 0;
@@ -59,7 +61,7 @@ export class SerfDelegate {
   handle(input: SerfInput, now: number): readonly SerfEffect[] {
     this.#context.now = now;
     this.#dispatch(input);
-    this.#refreshState();
+    this.#refreshState(input.kind === 'setOwnState');
     const effects = this.#effects;
     this.#effects = [];
     return effects;
@@ -86,6 +88,7 @@ export class SerfDelegate {
         this.#queries.keysDone(input.query, input.answer);
         return;
       case 'timer':
+        this.#isWakeDue = false;
         this.#queries.expire();
         return;
     }
@@ -194,16 +197,26 @@ export class SerfDelegate {
     this.#ownVersion++;
   }
 
-  /** Gives the state for full syncs once it says something else; each part of the sum only grows. */
-  #refreshState(): void {
-    const times = [this.#clock, this.#eventClock, this.#queryClock].map(({ time }) => time);
-    const version = times.reduce(
-      (sum, time) => sum + time,
-      this.#ownVersion + this.#intents.version,
-    );
+  /** Gives the state for full syncs once it says something else. */
+  #refreshState(isAtOnce: boolean): void {
+    const version = this.#version();
     if (version === this.#stateVersion) return;
+    const dueAt = this.#stateAt + gossipLimits.serfStateIntervalMs;
+    if (!isAtOnce && this.#context.now < dueAt) {
+      // It has all members and megabytes of ours in it, and a packet may bring hundreds of changes.
+      if (!this.#isWakeDue) this.#context.add({ kind: 'wake', at: dueAt });
+      this.#isWakeDue = true;
+      return;
+    }
     this.#stateVersion = version;
+    this.#stateAt = this.#context.now;
     this.#context.add({ kind: 'userState', bytes: this.#userState() });
+  }
+
+  /** Another number after each change: each part of the sum only grows. */
+  #version(): number {
+    const times = [this.#clock, this.#eventClock, this.#queryClock].map(({ time }) => time);
+    return times.reduce((sum, time) => sum + time, this.#ownVersion + this.#intents.version);
   }
 
   #userState(): Uint8Array {

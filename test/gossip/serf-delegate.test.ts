@@ -71,6 +71,8 @@ class Observed {
 
   /** What full syncs carry now. */
   state(): SerfState {
+    this.now += gossipLimits.serfStateIntervalMs;
+    this.input({ kind: 'timer' });
     const last = this.all('userState').at(-1);
     assert.ok(last !== undefined);
     const unwrapped = unwrapUserState(last.bytes);
@@ -203,6 +205,17 @@ describe('the state of the cluster', () => {
     assert.throws(() => peer.input({ kind: 'setOwnState', bytes }), RangeError);
     peer.input({ kind: 'setOwnState', bytes: bytes.subarray(1) });
     assert.equal(peer.all('userState').length, 1);
+  });
+
+  it('is encoded once for all that agents say in a short time', () => {
+    const peer = new Observed();
+    for (let time = 1; time <= 200; time++) peer.message(intent('join', `m${time}`, time));
+    assert.equal(peer.all('userState').length, 1);
+    assert.deepEqual(peer.all('wake'), [{ kind: 'wake', at: gossipLimits.serfStateIntervalMs }]);
+    peer.now = gossipLimits.serfStateIntervalMs;
+    peer.input({ kind: 'timer' });
+    assert.equal(peer.all('userState').length, 2);
+    assert.equal(peer.state().time, 201);
   });
 
   it('is encoded again only after a change', () => {

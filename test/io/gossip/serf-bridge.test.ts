@@ -18,11 +18,11 @@ class Watched {
   readonly own: string[] = [];
   readonly operations: KeyOperation[] = [];
 
-  constructor(name = 'self', port = 1) {
+  constructor(name = 'self', port = 1, gossipIntervalMs = 1) {
     this.bridge = new SerfBridge({
       name,
       endpoint: { address: '127.0.0.1', port },
-      gossipIntervalMs: 1,
+      gossipIntervalMs,
       counters: this.counters,
       members: () => [member('self', 1), member('other', 2)],
       onInput: (input) => this.inputs.push(input),
@@ -66,7 +66,7 @@ describe('the bridge to serf', () => {
   });
 
   it('answers a question about keys', async () => {
-    const [asking, asked] = [new Watched(), new Watched('other', 2)];
+    const [asking, asked] = [new Watched('self', 1, 1_000), new Watched('other', 2)];
     const answers = asking.bridge.askKeys({ kind: 'list' });
     const question = asking.last('broadcast').bytes;
     assert.equal(read(question).kind, 'query');
@@ -80,6 +80,7 @@ describe('the bridge to serf', () => {
     const { answers: all, of } = await answers;
     assert.equal(of, 2);
     assert.deepEqual([...all.keys()].sort(), ['other', 'self']);
+    asking.bridge.stop();
   });
 
   it('gives up waiting for answers in time', async () => {
