@@ -164,6 +164,10 @@ export class WatchedPeer {
     return this.#admin;
   }
 
+  get isRunning(): boolean {
+    return this.#child !== undefined && !hasEnded(this.#child);
+  }
+
   /** When its present process was started, in milliseconds since 1970. */
   get startedMs(): number {
     return this.#startedMs;

@@ -29,6 +29,7 @@ const callsPerSecond = 20;
 const callMs = 1_000;
 const requestsPerSecond = 40;
 const visitorsCount = 50;
+const askIntervalMs = 20;
 
 /** Peers at stations of their own, each with an instance of the application, under load. */
 export class FaultRig {
@@ -170,6 +171,7 @@ export async function whole(
   for (;;) {
     const seen = await Promise.all(peers.map((peer) => peer.status()));
     if (seen.every((status) => sees(status, names))) return Date.now();
+    await pause(askIntervalMs);
     if (Date.now() < endMs) continue;
     const views = peers.map(({ name }, at) => `${name}: ${JSON.stringify(seen[at]?.members)}`);
     throw new Error(`not one view within ${deadlineMs} ms:\n${views.join('\n')}`);

@@ -78,7 +78,7 @@ export class GossipProcess {
 
   /** Starts one that listens on a free port, or on that of a former one. It ends with the test. */
   static async start(
-    t: TestContext,
+    t: Pick<TestContext, 'after'>,
     name: string,
     config: Omit<GossipProcessConfig, 'name' | 'port'> & { readonly port?: number } = {},
   ): Promise<GossipProcess> {
@@ -87,6 +87,10 @@ export class GossipProcess {
     t.after(() => peer.kill());
     await peer.until(() => peer.members.length > 0, 'it listens', startMs);
     return peer;
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
   }
 
   get seed(): string {
