@@ -40,7 +40,7 @@ export interface LifeParts {
   readonly dialogs: Dialogs;
   /** HTTP exchanges and tunnels of the application under way. */
   readonly exchanges: () => number;
-  /** SIP requests that the application got so far. */
+  /** SIP requests that went to and came from the application so far, pings apart. */
   readonly served: () => number;
   /** Tells the others what becomes of this instance. */
   readonly announce: (status: InstanceStatus) => void;

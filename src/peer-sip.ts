@@ -39,8 +39,6 @@ export interface SipSideParts {
   readonly isEnding: () => boolean;
   /** The calls of the instance here. */
   readonly dialogs: Dialogs;
-  /** Grows with each request that the application gets. */
-  readonly served: { count: number };
   readonly links: () => Links;
   readonly application: () => Application;
   readonly numberKnown: (number: string) => Promise<void>;
@@ -220,10 +218,10 @@ export class SipSide {
   }
 
   #deliver(message: Buffer, envelope: Envelope): boolean {
-    const { config, application, links } = this.#parts;
+    const { config, application, dialogs, links } = this.#parts;
     const { instance } = envelope;
     if (instance === config.name) {
-      this.#servesRequest(message);
+      dialogs.request(message, performance.now());
       return application().deliverSip(message, envelope);
     }
     return links().sendSipRequest(instance, message, envelope);
@@ -237,14 +235,8 @@ export class SipSide {
 
   /** What an upstream application sends, requests above all; a response may come in on a flow as well. */
   #requestOfApplication(message: Buffer, arrival: Arrival): void {
-    this.#servesRequest(message);
+    this.#parts.dialogs.request(message, performance.now());
     this.#pipeline?.receive(message, arrival);
-  }
-
-  #servesRequest(message: Buffer): void {
-    const { served, dialogs } = this.#parts;
-    served.count++;
-    dialogs.request(message, performance.now());
   }
 
   #deliverResponse(message: Buffer): boolean {

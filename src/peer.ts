@@ -86,8 +86,6 @@ class Peer implements RunningPeer {
   readonly #application: Application;
   readonly #life: Life;
   readonly #dialogs: Dialogs;
-  /** SIP requests that the application got. */
-  readonly #served = { count: 0 };
   #addresses: PeerAddresses | undefined;
 
   constructor(config: Config, log: Logger) {
@@ -201,7 +199,6 @@ class Peer implements RunningPeer {
       isJoining: () => !this.#life.hasJoined,
       isEnding: () => this.#life.isEnding,
       dialogs: this.#dialogs,
-      served: this.#served,
       links: () => this.#links,
       application: () => this.#application,
       numberKnown: (number) => this.#rules.numberKnown(number),
@@ -251,7 +248,7 @@ class Peer implements RunningPeer {
       log: this.#log,
       dialogs: this.#dialogs,
       exchanges: () => this.#application.exchanges,
-      served: () => this.#served.count,
+      served: () => this.#dialogs.requests,
       now: () => performance.now(),
       announce: (status) => this.#cluster.announce(status),
       turnAway: (isLeaving) => this.#http.turnAway(isLeaving),

@@ -20,6 +20,7 @@ export class Dialogs {
   readonly #calls = new Map<string, Call>();
   /** When dialogs ended: a 2xx is repeated until its ACK comes, also behind a BYE (section 13.3.1.4). */
   readonly #ended = new Map<string, number>();
+  #requests = 0;
 
   /** @param onForgotten hears of each call that the limit pushed out */
   constructor(onForgotten: () => void) {
@@ -30,9 +31,15 @@ export class Dialogs {
     return this.#calls.size;
   }
 
+  /** Requests so far, of calls or not. An OPTIONS is mostly a ping, which never ends: it is no work. */
+  get requests(): number {
+    return this.#requests;
+  }
+
   /** A request went to the application, or came from it. */
   request(bytes: Buffer, nowMs: number): void {
     const first = bytes[0];
+    if (first !== letterO || !startsWith(bytes, 'OPTIONS ')) this.#requests++;
     if (first === letterB && startsWith(bytes, 'BYE ')) this.#bye(bytes, nowMs);
     else if (first === letterI && startsWith(bytes, 'INVITE ')) this.#invited(bytes, nowMs);
   }
@@ -105,6 +112,7 @@ function deleteOldest(map: Map<string, unknown>): void {
 
 const letterB = 0x42;
 const letterI = 0x49;
+const letterO = 0x4f;
 const digit2 = 0x32;
 const digit6 = 0x36;
 

@@ -142,6 +142,15 @@ describe('the calls of an instance', () => {
     assert.equal(dialogs.size, 0);
   });
 
+  it('are not all that keeps an instance busy, but pings do not', () => {
+    const { dialogs } = given();
+    for (const method of ['OPTIONS', 'MESSAGE', 'OPTIONS', 'NOTIFY', 'ACK', 'OPTION'])
+      dialogs.request(request(method, 'one'), 0);
+    assert.equal(dialogs.requests, 4);
+    dialogs.response(response(200, 'one', 'OPTIONS'), 0);
+    assert.equal(dialogs.requests, 4);
+  });
+
   it('follow only so many branches', () => {
     const { dialogs } = given();
     for (let branch = 0; branch <= dialogLimits.forksMax; branch++)
