@@ -71,7 +71,10 @@ class InstancesPages {
   }
 
   async forget({ rest: name, by }: AdminRequest): Promise<Answer> {
-    if (!isName(name) || this.#source.instance(name) === undefined) return noInstance(name);
+    if (!isName(name)) return noInstance(name);
+    if (this.#source.instance(name) === undefined) {
+      return json(404, { error: `nothing is decided about ${name}` });
+    }
     this.#audit(`admin: what was decided about instance ${name} forgotten by ${by}`);
     const outcome = await this.#source.setInstance(name, undefined);
     return changeAnswer(outcome, this.#source.status, { name });
@@ -103,7 +106,7 @@ function isName(text: string): boolean {
 
 function noInstance(name: string): Answer {
   const error = isName(name)
-    ? `no member and no decision is called ${name}; ?create=1 decides about an instance to come`
+    ? `no member and no decision is called ${name}; ?create=1 (sailring: --create) decides about an instance to come`
     : 'no such instance; names have 1 to 64 of the characters A-Z a-z 0-9 . _ -';
   return json(404, { error });
 }

@@ -100,14 +100,16 @@ describe('what operators decide about instances', () => {
     });
     assert.equal((await given.ask('DELETE', '/instances/peer-1')).status, 200);
     assert.equal(given.state.instance('peer-1'), undefined);
-    assert.equal((await given.ask('DELETE', '/instances/peer-1')).status, 404);
+    const again = await given.ask('DELETE', '/instances/peer-1');
+    assert.equal(again.status, 404);
+    assert.equal(again.json['error'], 'nothing is decided about peer-1');
   });
 
   it('needs a word more for an instance that nobody knows yet', async () => {
     const given = new Given();
     const refused = await given.ask('PUT', '/instances/peer-9', { status: 'disabled' });
     assert.equal(refused.status, 404);
-    assert.match(String(refused.json['error']), /called peer-9; \?create=1/);
+    assert.match(String(refused.json['error']), /called peer-9; \?create=1 \(sailring: --create\)/);
     await given.ask('PUT', '/instances/peer-9?create=1', { status: 'disabled' });
     await given.ask('PUT', '/instances/peer-9', { weight: 3 });
     assert.deepEqual(given.state.instance('peer-9'), { status: 'disabled', weight: 3 });
