@@ -18,7 +18,10 @@ export interface GossipProfile {
   readonly suspicionMaxFactor: number;
   /** A ping to or an answer for one that is held for suspect or dead says so: it can refute at once. */
   readonly buddyRule: boolean;
-  /** Worst score of a peer's own health; each point stretches its probes by their length. 0: off. */
+  /**
+   * Worst score of a peer's own health; each point stretches its probes by their length. 0: the peer never
+   * doubts itself.
+   */
   readonly healthMax: number;
   /** Members asked to ping a target that did not answer. */
   readonly relays: number;
@@ -169,11 +172,11 @@ export const gossipLimits = {
   streamBytesMax: 20_971_520,
   /** What the content of a compressed stream may expand to. */
   expandedStreamBytesMax: 8_388_608,
-  /** Streams open at once, in and out. */
+  /** Streams open at once: so many that others opened, and so many of ours. */
   streamsMax: 128,
   /** Streams that one source address (IPv6: its /64) has open at once. */
   streamsPerSourceMax: 64,
-  /** Bytes of all streams together whose message is not whole yet. */
+  /** Bytes of all streams of one direction whose message is not whole yet, or whose answer is not read. */
   streamsBytesMax: 33_554_432,
   /**
    * A timer later than this means that the process stood still. It is put off once by the same time, in

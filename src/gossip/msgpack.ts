@@ -160,7 +160,7 @@ export function isMap(value: unknown): value is Readonly<Record<string, unknown>
 export function measureValue(
   bytes: Uint8Array,
   start: number,
-  valuesMax = Infinity,
+  valuesMax: number = Number.POSITIVE_INFINITY,
 ): number | 'incomplete' | 'malformed' {
   let at = start;
   let left = 1;

@@ -15,13 +15,22 @@ export interface GossipStreamsOptions {
   readonly onInput: (input: SwimInput) => void;
 }
 
+/** Streams of one direction: those that others open leave room for ours. */
+interface Side {
+  count: number;
+  /** What waits for the rest of a message, or to be read by the other side. */
+  waitingBytes: number;
+}
+
 interface OpenStream {
   readonly id: StreamId;
+  readonly side: Side;
   readonly socket: Socket;
-  readonly decoder: StreamDecoder;
+  /** None once its message was delivered, which it would keep. */
+  decoder: StreamDecoder | undefined;
   readonly deadline: NodeJS.Timeout;
   bytes: number;
-  /** Those of `bytes` that wait for the rest of the message. */
+  /** Its part of those of its side. */
   waitingBytes: number;
   isDelivered: boolean;
 }
@@ -32,7 +41,8 @@ export class GossipStreams {
   readonly #places = new SourcePlaces(gossipLimits.streamsPerSourceMax, new NetworkSet([]));
   readonly #streams = new Map<StreamId, OpenStream>();
   #nextAccepted = 1;
-  #waitingBytes = 0;
+  readonly #opened: Side = { count: 0, waitingBytes: 0 };
+  readonly #accepted: Side = { count: 0, waitingBytes: 0 };
 
   constructor(options: GossipStreamsOptions) {
     this.#options = options;
@@ -40,7 +50,7 @@ export class GossipStreams {
 
   /** Connects, writes `bytes` and reads one message. Failure comes back as `streamClosed`. */
   open(id: StreamId, to: Endpoint, bytes: Uint8Array): void {
-    if (this.#streams.size >= gossipLimits.streamsMax) {
+    if (this.#opened.count >= gossipLimits.streamsMax) {
       this.#drop('streams-full');
       this.#options.onInput({ kind: 'streamClosed', stream: id });
       return;
@@ -63,8 +73,10 @@ export class GossipStreams {
 
   /** Writes the answer and ends the stream. */
   answer(id: StreamId, bytes: Uint8Array): void {
-    const socket = this.#streams.get(id)?.socket;
-    socket?.end(this.#seal(bytes, 'accepted'));
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    const sealed = this.#seal(bytes, 'accepted');
+    if (this.#waitsFor(stream, sealed.length)) stream.socket.end(sealed);
   }
 
   close(id: StreamId): void {
@@ -92,7 +104,7 @@ export class GossipStreams {
       return false;
     }
     if (!this.#options.border.admitsStream(remoteAddress)) return false;
-    if (this.#streams.size >= gossipLimits.streamsMax) {
+    if (this.#accepted.count >= gossipLimits.streamsMax) {
       this.#drop('streams-full');
       return false;
     }
@@ -104,6 +116,7 @@ export class GossipStreams {
   #watch(id: StreamId, socket: Socket, side: 'opened' | 'accepted'): void {
     const stream: OpenStream = {
       id,
+      side: side === 'opened' ? this.#opened : this.#accepted,
       socket,
       decoder: this.#options.border.streamDecoder(side),
       deadline: setTimeout(() => {
@@ -114,6 +127,7 @@ export class GossipStreams {
       isDelivered: false,
     };
     this.#streams.set(id, stream);
+    stream.side.count++;
     socket.on('data', (chunk) => {
       this.#read(stream, chunk);
     });
@@ -137,13 +151,8 @@ export class GossipStreams {
       this.#fail(stream, 'stream-bytes');
       return;
     }
-    if (stream.isDelivered) return;
-    stream.waitingBytes += chunk.length;
-    this.#waitingBytes += chunk.length;
-    if (this.#waitingBytes > gossipLimits.streamsBytesMax) {
-      this.#fail(stream, 'streams-bytes');
-      return;
-    }
+    if (stream.decoder === undefined) return;
+    if (!this.#waitsFor(stream, chunk.length)) return;
     const result = stream.decoder.push(chunk);
     if (!result.ok) {
       this.#fail(stream, result.fault);
@@ -151,8 +160,18 @@ export class GossipStreams {
     }
     if (result.value === undefined) return;
     stream.isDelivered = true;
+    stream.decoder = undefined;
     this.#release(stream);
     this.#options.onInput({ kind: 'streamMessage', stream: stream.id, message: result.value });
+  }
+
+  /** Counts bytes that wait. False: there is no room for them, and the stream is over. */
+  #waitsFor(stream: OpenStream, bytes: number): boolean {
+    stream.waitingBytes += bytes;
+    stream.side.waitingBytes += bytes;
+    if (stream.side.waitingBytes <= gossipLimits.streamsBytesMax) return true;
+    this.#fail(stream, 'streams-bytes');
+    return false;
   }
 
   #fail(stream: OpenStream, reason: string): void {
@@ -171,11 +190,13 @@ export class GossipStreams {
   #forget(stream: OpenStream): boolean {
     clearTimeout(stream.deadline);
     this.#release(stream);
-    return this.#streams.delete(stream.id);
+    if (!this.#streams.delete(stream.id)) return false;
+    stream.side.count--;
+    return true;
   }
 
   #release(stream: OpenStream): void {
-    this.#waitingBytes -= stream.waitingBytes;
+    stream.side.waitingBytes -= stream.waitingBytes;
     stream.waitingBytes = 0;
   }
 

@@ -7,6 +7,7 @@ import { gossipLimits } from '../../../src/config/defaults.ts';
 import { encodeMessage } from '../../../src/gossip/codec.ts';
 import { Keyring } from '../../../src/gossip/keyring.ts';
 import { encodePacket, labelHeader } from '../../../src/gossip/packet.ts';
+import { encodeStreamMessage } from '../../../src/gossip/stream-codec.ts';
 import { Border, type BorderOptions } from '../../../src/io/gossip/border.ts';
 import { Counters } from '../../../src/pipeline/counters.ts';
 import { stopAgents, Watched } from '../../support/watched-agent.ts';
@@ -245,22 +246,75 @@ describe('encrypted agents', { timeout: 60_000 }, () => {
 });
 
 describe('streams that never end', { timeout: 60_000 }, () => {
-  it('hold no more than their share of memory together', async () => {
-    const one = new Watched('one', { keys: [key] });
+  /** A stream that says this and reads nothing. */
+  function dial(to: Watched, bytes: Uint8Array, localAddress = '127.0.0.1'): Socket {
+    const socket = connect({ port: to.agent.port, host: '127.0.0.1', localAddress });
+    socket.on('error', () => undefined);
+    socket.pause();
+    socket.write(bytes);
+    return socket;
+  }
+
+  /** Two that know each other; a full sync of the first with the second goes well. */
+  async function pair(keys: readonly Uint8Array[]): Promise<{
+    one: Watched;
+    sync: () => Promise<void>;
+  }> {
+    const two = new Watched('two', { keys });
+    await two.agent.start();
+    const one = new Watched('one', { keys, seeds: [two.seed] });
     await one.agent.start();
+    await one.sees('two', 'alive');
+    const sync = async (): Promise<void> => {
+      const ended = (): number =>
+        one.counters.get('gossip_syncs', 'done') + one.counters.get('gossip_syncs', 'failed');
+      const before = ended();
+      one.agent.syncWith('two');
+      await one.until(() => ended() > before);
+      assert.equal(one.counters.get('gossip_syncs', 'failed'), 0);
+    };
+    return { one, sync };
+  }
+
+  it('hold no more than their share of memory together, and none of ours', async () => {
+    const { one, sync } = await pair([key]);
     const head = Buffer.alloc(5);
     head[0] = 10;
     head.writeUInt32BE(gossipLimits.streamBytesMax, 1);
-    const sockets: Socket[] = [];
     const half = gossipLimits.streamsBytesMax / 2;
-    for (let i = 0; i < 3; i++) {
-      const socket = connect(one.agent.port, '127.0.0.1');
-      socket.on('error', () => undefined);
-      socket.write(Buffer.concat([labelHeader('test'), head, Buffer.alloc(half - 100)]));
-      sockets.push(socket);
-    }
+    const part = Buffer.concat([labelHeader('test'), head, Buffer.alloc(half - 100)]);
+    const sockets = [1, 2, 3].map(() => dial(one, part));
     await one.until(() => one.counters.get('gossip_drops', 'streams-bytes') === 1);
     assert.equal(one.counters.get('gossip_drops', 'stream-bytes'), 0);
+    await sync();
+    for (const socket of sockets) socket.destroy();
+  });
+
+  it('take no place of ours', async () => {
+    const { one, sync } = await pair([]);
+    const sockets: Socket[] = [];
+    for (let i = 0; i <= gossipLimits.streamsMax; i++) {
+      sockets.push(dial(one, labelHeader('test'), `127.0.0.${2 + Math.floor(i / 64)}`));
+    }
+    await one.until(() => one.counters.get('gossip_drops', 'streams-full') > 0);
+    await sync();
+    for (const socket of sockets) socket.destroy();
+  });
+
+  it('get no more answers than their share of memory holds', async () => {
+    const one = new Watched('one');
+    await one.agent.start();
+    one.agent.setUserState(new Uint8Array(gossipLimits.ownStateBytesMax));
+    const states = {
+      kind: 'pushPull',
+      join: true,
+      states: [],
+      userState: new Uint8Array(0),
+    } as const;
+    const sockets = Array.from({ length: 9 }, () =>
+      dial(one, encodeStreamMessage(labelHeader('test'), states)),
+    );
+    await one.until(() => one.counters.get('gossip_drops', 'streams-bytes') > 0);
     for (const socket of sockets) socket.destroy();
   });
 });
