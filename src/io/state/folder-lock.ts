@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 
 /** Who holds a folder. */
 interface Holder {
@@ -21,30 +22,66 @@ const attempts = 3;
  */
 export async function lockFolder(file: string, peer: string): Promise<string | undefined> {
   const own: Holder = { peer, pid: process.pid, started: startOf(process.pid) ?? '' };
-  for (let attempt = 0; attempt < attempts; attempt++) {
-    try {
-      await writeFile(file, `${JSON.stringify(own)}\n`, { flag: 'wx', mode: 0o600 });
-      return undefined;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  const draft = `${file}.${randomUUID()}`;
+  try {
+    await writeFile(draft, `${JSON.stringify(own)}\n`, { mode: 0o600 });
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      if (await place(draft, file)) return undefined;
+      const found = await textOf(file);
+      const holder = found === undefined ? undefined : readHolder(found);
+      if (holder !== undefined && isRunning(holder)) {
+        return `the process ${holder.pid} (peer ${holder.peer}) uses it`;
+      }
+      if (found !== undefined) await discard(file, found);
     }
-    const holder = await readHolder(file);
-    if (holder !== undefined && isRunning(holder)) {
-      return `the process ${holder.pid} (peer ${holder.peer}) uses it`;
-    }
-    await rm(file, { force: true });
+    return 'other processes take it at the same time';
+  } finally {
+    await rm(draft, { force: true });
   }
-  return 'other processes take it at the same time';
+}
+
+/** Gives a whole file its name at one stroke, so that nobody reads half of it; false when the name is taken. */
+async function place(draft: string, file: string): Promise<boolean> {
+  try {
+    await link(draft, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return false;
+  }
+}
+
+/** Removes the file of a holder that is gone, but not that of another who replaced it meanwhile. */
+async function discard(file: string, expected: string): Promise<void> {
+  const aside = `${file}.${randomUUID()}`;
+  try {
+    await rename(file, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  if ((await textOf(aside)) !== expected) await place(aside, file);
+  await rm(aside, { force: true });
 }
 
 export async function unlockFolder(file: string): Promise<void> {
   await rm(file, { force: true });
 }
 
-/** Undefined for a file that is gone, or that a crash left half written. */
-async function readHolder(file: string): Promise<Holder | undefined> {
+/** Undefined for a file that is gone. */
+async function textOf(file: string): Promise<string | undefined> {
   try {
-    const { peer, pid, started } = JSON.parse(await readFile(file, 'utf8')) as Partial<Holder>;
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Undefined for a text that a crash left half written. */
+function readHolder(text: string): Holder | undefined {
+  try {
+    const { peer, pid, started } = JSON.parse(text) as Partial<Holder>;
     if (typeof pid !== 'number' || !Number.isSafeInteger(pid) || pid <= 0) return undefined;
     return { peer: String(peer), pid, started: String(started) };
   } catch {
