@@ -221,7 +221,10 @@ export class Prober {
     return probe;
   }
 
-  /** The direct ping has no answer: the path or the datagram may be at fault, not the member. */
+  /**
+   * The direct ping has no answer: the path or the datagram may be at fault, not the member. So the ping is
+   * made once more, and goes round by relays and a stream.
+   */
   #askOthers(probe: Probe, dueAt: number): void {
     const { roster, options, outbox, timers, header } = this.#context;
     const { target, seqNo } = probe;
@@ -231,6 +234,7 @@ export class Prober {
     );
     probe.relays = relays;
     const ping = this.#pingMessage(seqNo, target);
+    this.#post.send(target, this.#withAccusation(ping, target));
     for (const relay of relays) {
       this.#post.send(relay, [{ ...ping, kind: 'indirectPing', ...target.endpoint, nack: true }]);
     }

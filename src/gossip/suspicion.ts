@@ -97,7 +97,8 @@ export class Suspicions {
     const { options, health, now } = this.#context;
     if (suspicion === undefined) return;
     const isAlone = suspicion.confirmationsMax > 0 && suspicion.accusers.size === 1;
-    if (!isAlone || suspicion.retries > health.score / healthPerRetry) {
+    const mayErr = options.profile.healthMax > 0;
+    if (!isAlone || !mayErr || suspicion.retries > health.score / healthPerRetry) {
       this.#condemn(record);
       return;
     }

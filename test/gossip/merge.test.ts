@@ -339,11 +339,15 @@ describe('a probe that nobody answers', () => {
   const packet = (message: Message): Uint8Array =>
     encodePacket(noLabel, [encodeMessage(message)], false);
 
-  it('goes to a relay and over a stream after the time-out', () => {
+  it('is made again, by a relay and over a stream too, after the time-out', () => {
     const { swim, seqNo } = probing();
     const effects = pass(swim, 0, 200);
     const stream = effects.find((effect) => effect.kind === 'openStream');
     assert.equal(stream?.to.address, '10.1.0.1');
+    assert.deepEqual(
+      pings(effects, '10.1.0.1').map((ping) => ping.seqNo),
+      [seqNo],
+    );
     const asked = effects.flatMap((effect) => {
       if (effect.kind !== 'send' || effect.to.address !== '10.1.0.2') return [];
       const content = decodePacket(effect.bytes, noLabel);
