@@ -26,7 +26,8 @@ export class Rotation {
 
   /** The next that fits; the order is shuffled when the round is over. Undefined: none fits. */
   next(fits: (record: MemberRecord) => boolean): MemberRecord | undefined {
-    for (let tried = this.#order.length; tried > 0; tried--) {
+    // Twice as many as there are: what was passed already in this round may be anywhere in the next.
+    for (let left = 2 * this.#order.length; left > 0; left--) {
       if (this.#next >= this.#order.length) {
         shuffle(this.#order, this.#random);
         this.#next = 0;
