@@ -68,6 +68,7 @@ export class Life {
   /** When an instance that stops for good lets go of its sessions. */
   #retiredAtMs = Infinity;
   #servedBefore = 0;
+  #sweptAtMs = -Infinity;
   #busyAtMs: number;
   #drain: Drain | undefined;
 
@@ -183,7 +184,10 @@ export class Life {
   /** Whether the instance was busy since the last look, and whether a drain or a session's time is over. */
   #look(nowMs: number): void {
     const { dialogs, served } = this.#parts;
-    dialogs.sweep(nowMs);
+    if (nowMs - this.#sweptAtMs >= lifeLimits.sweepIntervalMs) {
+      this.#sweptAtMs = nowMs;
+      dialogs.sweep(nowMs);
+    }
     const servedNow = served();
     const isBusy = servedNow !== this.#servedBefore || dialogs.size > 0;
     this.#servedBefore = servedNow;

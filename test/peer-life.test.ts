@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { lifeLimits } from '../src/config/defaults.ts';
+import { dialogLimits, lifeLimits } from '../src/config/defaults.ts';
 import { Life } from '../src/peer-life.ts';
 import { Dialogs } from '../src/pipeline/dialogs.ts';
 
@@ -173,6 +173,17 @@ describe('a drain', () => {
     pass(31_750);
     assert.equal(announced.at(-1), 'draining');
     pass(250 + lifeLimits.newsMs);
+    assert.equal(await settled(drained), true);
+  });
+
+  it('does not wait for a call that has rung for longer than any may', async (t) => {
+    const { life, dialogs, pass } = given(t);
+    life.joined();
+    dialogs.request(invite, 1_000_000);
+    const drained = life.drained();
+    pass(dialogLimits.earlyMs);
+    assert.equal(await settled(drained), false);
+    pass(lifeLimits.sweepIntervalMs + 32_000 + lifeLimits.newsMs);
     assert.equal(await settled(drained), true);
   });
 

@@ -22,6 +22,8 @@ export const dialogLimits = {
 export const lifeLimits = {
   /** Whether its instance is busy is looked at every this often. */
   pollIntervalMs: 250,
+  /** Calls whose end nobody told are looked for every this often: that walks all of them. */
+  sweepIntervalMs: 10_000,
   /** Others go on sending new sessions until they heard that an instance drains. */
   newsMs: 1_000,
   /** How far a drain has come is told in the log every this often. */
