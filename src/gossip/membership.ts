@@ -46,6 +46,10 @@ export class Membership {
       this.#aliveSelf(news);
       return;
     }
+    if (news.incarnation > gossipLimits.incarnationMax) {
+      outbox.count('gossip_drops', 'bad-incarnation');
+      return;
+    }
     const known = roster.get(news.node);
     if (known === undefined) {
       if (roster.size >= gossipLimits.membersMax) {
@@ -72,6 +76,7 @@ export class Membership {
       this.#accused(news.incarnation);
       return;
     }
+    if (!this.#isRefutable(news)) return;
     if (record.state === 'suspect' && news.incarnation === record.incarnation) {
       if (!this.#suspicions.confirm(record, news.from)) return;
       this.#countAccuser(news.from);
@@ -99,6 +104,7 @@ export class Membership {
       this.#accused(news.incarnation);
       return;
     }
+    if (!this.#isRefutable(news)) return;
     const state = hasLeft ? 'left' : 'dead';
     if (!supersedes(news.incarnation, state, record)) return;
     this.#enter(record, news.incarnation, state);
@@ -251,6 +257,13 @@ export class Membership {
     roster.self.told = undefined;
     outbox.count('gossip_refutations', 'refuted');
     this.#tellAlive(roster.self);
+  }
+
+  /** Nobody could ever live again whose last incarnation was taken. */
+  #isRefutable(news: Suspect | Dead): boolean {
+    if (news.incarnation < gossipLimits.incarnationMax) return true;
+    this.#context.outbox.count('gossip_drops', 'bad-incarnation');
+    return false;
   }
 
   /** An accuser must be a member and another than the accused. */

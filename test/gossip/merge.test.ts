@@ -310,6 +310,25 @@ describe('what is heard of ourselves', () => {
     assert.equal(member(swim, 'self')?.incarnation, 5);
   });
 
+  it('beyond the numbers that its subject could outbid is dropped, of others too', () => {
+    const swim = createSwim();
+    const { incarnationMax } = gossipLimits;
+    tell(swim, alive('x', 1), alive('y', 2));
+    for (const kind of ['suspect', 'dead'] as const) {
+      for (const by of ['x', 'y']) {
+        const said = tell(swim, accuse(kind, 'x', incarnationMax, by));
+        assert.ok(drops(said).length === 1, `${kind} by ${by}`);
+      }
+    }
+    const far = { address: '10.1.0.66' };
+    assert.deepEqual(drops(tell(swim, alive('x', incarnationMax + 1, far))), ['bad-incarnation']);
+    sync(swim, state('x', incarnationMax + 1, 'left'));
+    assert.deepEqual(
+      [member(swim, 'x')?.state, member(swim, 'x')?.incarnation, member(swim, 'x')?.address],
+      ['alive', 1, '10.1.0.1'],
+    );
+  });
+
   it('is not refuted once we leave', () => {
     const swim = createSwim();
     tell(swim, alive('x', 1));

@@ -27,7 +27,10 @@ describe('members in turn', () => {
         for (let i = 0; i < 20; i++) {
           assert.equal(turns.next(({ name }) => name === 'm0')?.name, 'm0');
         }
-        assert.equal(turns.next(() => false), undefined);
+        assert.equal(
+          turns.next(() => false),
+          undefined,
+        );
       }),
     );
   });
