@@ -1,7 +1,8 @@
 import { gossipProfiles, type GossipProfile } from '../../../src/config/defaults.ts';
 import {
   firstIncarnation,
-  labelHeader,
+  Keyring,
+  Seal,
   StreamDecoder,
   Swim,
   type Endpoint,
@@ -42,6 +43,8 @@ export interface NetworkOptions {
 export interface PeerOptions {
   /** `test` by default. */
   readonly label?: string;
+  /** Keys of 16 bytes or more; the first encrypts. None: gossip is plain. */
+  readonly keys?: readonly Uint8Array[];
   readonly seeds?: readonly Seed[];
   readonly tags?: Tags;
   /** A new address by default. */
@@ -56,7 +59,7 @@ export interface PeerOptions {
 
 /** What a test looks at while the simulation runs. */
 export interface Observer {
-  /** Every datagram that a peer hands to its system. */
+  /** Every packet that a machine sends, before it is encrypted. */
   onSend?(from: SimulatedPeer, to: Endpoint, bytes: Uint8Array): void;
   onEvent?(peer: SimulatedPeer, event: SwimEvent): void;
 }
@@ -122,6 +125,7 @@ export class GossipNetwork {
   create(name: string, options: PeerOptions = {}): SimulatedPeer {
     const endpoint = options.endpoint ?? this.newEndpoint();
     const label = options.label ?? 'test';
+    const seal = this.#seal(label, options.keys ?? []);
     const wallSeconds = startSeconds + (this.nowMs + (options.wallClockOffMs ?? 0)) / 1_000;
     const swim = new Swim(
       {
@@ -132,14 +136,14 @@ export class GossipNetwork {
         seeds: options.seeds ?? [],
         profile: this.profile,
         tags: options.tags ?? {},
+        packetOverheadBytes: seal.packetOverheadBytes,
         random: seededRandom(Math.floor(this.random() * 2 ** 32)),
       },
       this.nowMs,
     );
-    const header = labelHeader(label);
     const view = this.views.open(name);
     const keepsEvents = options.keepsEvents ?? true;
-    const about = { name, endpoint, label, header, swim, view, keepsEvents };
+    const about = { name, endpoint, seal, swim, view, keepsEvents };
     const peer = new SimulatedPeer({ clock: this.clock, carryOut: this.#carryOut }, about);
     this.peers.set(name, peer);
     this.#hosts.set(endpoint.address, peer);
@@ -257,11 +261,19 @@ export class GossipNetwork {
     }
   };
 
-  #send(from: SimulatedPeer, to: Endpoint, bytes: Uint8Array): void {
+  #seal(label: string, keys: readonly Uint8Array[]): Seal {
+    const keyring = keys.length === 0 ? undefined : new Keyring(keys);
+    return new Seal(label, keyring, () =>
+      Uint8Array.from({ length: 12 }, () => this.random() * 256),
+    );
+  }
+
+  #send(from: SimulatedPeer, to: Endpoint, plain: Uint8Array): void {
+    const bytes = from.seal.sealPacket(plain);
     from.sentPackets++;
     from.sentBytes += bytes.length;
     if (bytes.length > from.largestPacketBytes) from.largestPacketBytes = bytes.length;
-    for (const observer of this.#observers) observer.onSend?.(from, to, bytes);
+    for (const observer of this.#observers) observer.onSend?.(from, to, plain);
     this.digest.addTime(this.nowMs);
     this.digest.add(bytes.length);
     if (bytes.length > datagramBytesMax) {
@@ -288,7 +300,9 @@ export class GossipNetwork {
         // Whoever is at the address now gets it.
         const now = this.#at(to)!;
         now.arrive(bytes.length, () => {
-          now.input({ kind: 'packet', bytes, from: from.endpoint });
+          const opened = now.seal.openPacket(bytes);
+          if (opened.ok) now.input({ kind: 'packet', bytes: opened.value, from: from.endpoint });
+          else now.addCount(`gossip_drops:${opened.fault}`);
         });
       });
     }

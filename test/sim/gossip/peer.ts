@@ -3,6 +3,7 @@ import type {
   Endpoint,
   Member,
   MemberState,
+  Seal,
   StreamId,
   Swim,
   SwimEffect,
@@ -40,8 +41,7 @@ export interface PeerEvent {
 export class SimulatedPeer {
   readonly name: string;
   readonly endpoint: Endpoint;
-  readonly label: string;
-  readonly header: Uint8Array;
+  readonly seal: Seal;
   readonly swim: Swim;
   readonly view: View;
   readonly events: PeerEvent[] = [];
@@ -78,8 +78,7 @@ export class SimulatedPeer {
     options: {
       readonly name: string;
       readonly endpoint: Endpoint;
-      readonly label: string;
-      readonly header: Uint8Array;
+      readonly seal: Seal;
       readonly swim: Swim;
       readonly view: View;
       readonly keepsEvents: boolean;
@@ -88,8 +87,7 @@ export class SimulatedPeer {
     this.#surroundings = surroundings;
     this.name = options.name;
     this.endpoint = options.endpoint;
-    this.label = options.label;
-    this.header = options.header;
+    this.seal = options.seal;
     this.swim = options.swim;
     this.view = options.view;
     this.keepsEvents = options.keepsEvents;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { gossipLimits, gossipProfiles } from '../../../src/config/defaults.ts';
-import type { SwimInput } from '../../../src/gossip/index.ts';
+import { labelHeader, type SwimInput } from '../../../src/gossip/index.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 import { GossipNetwork, type NetworkOptions } from './network.ts';
 import { calm, cut, lossy, passes, transitMs } from './path.ts';
@@ -96,7 +96,8 @@ describe('packets', () => {
     const { network, peers } = warmNetwork(2);
     const seen = inputsOf(network, peers[1]!);
     const sendOf = (length: number): void => {
-      const bytes = new Uint8Array(length);
+      const bytes = Buffer.alloc(length);
+      bytes.set(labelHeader('test'));
       peers[0]!.swim.handle = () => [{ kind: 'send', to: peers[1]!.endpoint, bytes }];
       network.input(peers[0]!, { kind: 'timer' });
     };
@@ -125,6 +126,26 @@ describe('packets', () => {
       const late = seen.filter(({ kind, atMs }) => kind === 'packet' && atMs > at + 700);
       assert.ok(late.length > 0 && before === 0, side);
     }
+  });
+});
+
+describe('keys', () => {
+  it('keep strangers out, by packets and by streams', () => {
+    const network = new GossipNetwork({ seed: 1 });
+    const key = (byte: number): Uint8Array => new Uint8Array(16).fill(byte);
+    const first = network.add('p1', { keys: [key(1), key(2)] });
+    const seeds = [{ host: first.endpoint.address, port: first.endpoint.port }];
+    const second = network.add('p2', { keys: [key(2), key(1)], seeds });
+    const stranger = network.add('p3', { keys: [key(3)], seeds });
+    const open = network.add('p4', { seeds });
+    network.run(5_000);
+    assert.equal(first.sees('p2'), 'alive');
+    assert.equal(second.sees('p1'), 'alive');
+    for (const peer of [stranger, open]) {
+      assert.equal(peer.swim.members().length, 1);
+      assert.equal(first.sees(peer.name), undefined);
+    }
+    assert.ok(first.count('gossip_drops:wrong-key') > 0);
   });
 });
 

@@ -1,5 +1,5 @@
 import { gossipLimits } from '../../../src/config/defaults.ts';
-import { StreamDecoder, type Endpoint, type StreamId } from '../../../src/gossip/index.ts';
+import type { Endpoint, StreamDecoder, StreamId } from '../../../src/gossip/index.ts';
 import type { Clock } from '../clock.ts';
 import { passes, transitMs, type Path } from './path.ts';
 import type { SimulatedPeer } from './peer.ts';
@@ -43,23 +43,25 @@ export class Streams {
     this.#roads = roads;
   }
 
-  open(peer: SimulatedPeer, id: StreamId, to: Endpoint, bytes: Uint8Array): void {
+  open(peer: SimulatedPeer, id: StreamId, to: Endpoint, plain: Uint8Array): void {
     if (peer.streams.size >= gossipLimits.streamsMax) {
       peer.addCount('gossip_drops:streams-full');
       peer.input({ kind: 'streamClosed', stream: id });
       return;
     }
+    const bytes = peer.seal.sealStream(plain, 'opened');
     peer.sentBytes += bytes.length;
-    const opener = { peer, id, decoder: decoderOf(peer, 'opened'), isDelivered: false };
+    const opener = { peer, id, decoder: peer.seal.streamDecoder('opened'), isDelivered: false };
     const connection: Connection = { opener, accepted: undefined };
     this.#hold(connection, opener);
     this.#connect(connection, to, bytes, synTimeoutMs);
   }
 
   /** Writes the answer and ends the stream. */
-  answer(peer: SimulatedPeer, id: StreamId, bytes: Uint8Array): void {
+  answer(peer: SimulatedPeer, id: StreamId, plain: Uint8Array): void {
     const connection = peer.streams.get(id);
     if (connection?.accepted === undefined) return;
+    const bytes = peer.seal.sealStream(plain, 'accepted');
     peer.sentBytes += bytes.length;
     const { opener } = connection;
     this.#forget(connection.accepted);
@@ -119,7 +121,7 @@ export class Streams {
       }
       const id = target.nextAccepted;
       target.nextAccepted += 2;
-      const decoder = decoderOf(target, 'accepted');
+      const decoder = target.seal.streamDecoder('accepted');
       const accepted = { peer: target, id, decoder, isDelivered: false };
       this.#carry(connection, opener, accepted, bytes);
     });
@@ -210,8 +212,4 @@ export class Streams {
   #isOpen({ peer, id }: End): boolean {
     return peer.streams.has(id);
   }
-}
-
-function decoderOf(peer: SimulatedPeer, side: 'opened' | 'accepted'): StreamDecoder {
-  return new StreamDecoder(peer.header, side);
 }
