@@ -32,6 +32,9 @@ export function suspicionMs(
 /** A peer that doubts itself by so much tries once more before it condemns. */
 const healthPerRetry = 3;
 
+/** Members that look for themselves, for each confirmation that counts: about so many, by chance. */
+const volunteersPerConfirmation = 2;
+
 /** Runs the time of suspicions: it shortens when others confirm, and is no verdict while the suspect answers. */
 export class Suspicions {
   readonly #context: SwimContext;
@@ -55,6 +58,17 @@ export class Suspicions {
     const timer = this.#timer(record, now + suspicionMs(span, 0));
     const accusers = new Set([accuser]);
     record.suspicion = { startedAt: now, accusers, retries: 0, ...span, timer };
+    if (accuser !== options.name) this.#volunteer(record, span.confirmationsMax);
+  }
+
+  /**
+   * A few of those who hear of a suspicion look for themselves at once: confirmations need not wait for the
+   * turn of the suspect, and if it lives it hears of the accusation on more ways.
+   */
+  #volunteer(record: MemberRecord, confirmationsMax: number): void {
+    const { roster, options, health } = this.#context;
+    const share = (volunteersPerConfirmation * confirmationsMax) / roster.liveCount();
+    if (health.score === 0 && options.random() < share) this.#probe(record);
   }
 
   /** One more accuser shortens the time. False: it accused before, or there are enough. */

@@ -17,7 +17,7 @@ class Bench {
   readonly swim: Swim;
   now = 0;
 
-  constructor(members: number, profile: typeof fast = fast) {
+  constructor(members: number, profile: typeof fast = fast, random = seededRandom(1)) {
     this.swim = new Swim(
       {
         name: 'self',
@@ -27,7 +27,7 @@ class Bench {
         seeds: [],
         profile,
         tags: {},
-        random: seededRandom(1),
+        random,
       },
       0,
     );
@@ -232,6 +232,25 @@ describe('a suspicion', () => {
       one.kind === 'ping' && one.node === 'm1' ? [one.seqNo] : [],
     );
   const isPinged = (effects: readonly SwimEffect[]): boolean => probesIn(effects).length > 0;
+
+  it('makes a few who hear of it look for themselves at once, if they are well', () => {
+    const accusation: Message = { kind: 'suspect', incarnation: 1, node: 'm1', from: 'm2' };
+    const looks = (random: number, members = 9, change?: (bench: Bench) => void): boolean => {
+      const bench = new Bench(members, fast, () => random);
+      change?.(bench);
+      return isPinged(bench.hear(accusation));
+    };
+    // Two for each of the two confirmations, of 10 members.
+    assert.ok(looks(0.39));
+    assert.ok(!looks(0.4));
+    assert.ok(!looks(0, 2), 'nobody is waited for in a tiny cluster');
+    const ill = (bench: Bench): void => {
+      bench.hear({ kind: 'suspect', incarnation: 5, node: 'self', from: 'm2' });
+    };
+    assert.ok(!looks(0, 9, ill));
+    const bench = new Bench(9, fast, () => 0);
+    assert.ok(!isPinged(bench.hear({ ...accusation, from: 'self' })));
+  });
 
   it('that others confirm ends soon, and does not wait for another probe', () => {
     const bench = accused(3);
