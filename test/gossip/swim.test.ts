@@ -364,7 +364,7 @@ describe('a process that is stopped for a while', () => {
         network.run(ms);
         const isDead = allSee(others(peers, sleeper), sleeper.name, 'dead');
         assert.equal(isDead, ms > 4_500, `seed ${seed}`);
-        if (isLost) sleeper.waiting = sleeper.waiting!.filter(({ kind }) => kind === 'timer');
+        if (isLost) sleeper.loseWaiting();
         network.resume(sleeper);
         // The next probe of its own tells it that it is held for dead.
         const tookMs = network.runUntil(() => network.allSeeAlive(peers), 30_000);

@@ -53,8 +53,8 @@ export interface PeerOptions {
   readonly incarnation?: number;
   /** How far its wall clock is off when it starts. */
   readonly wallClockOffMs?: number;
-  /** Whether its events are kept for a test to look at; true by default. */
-  readonly keepsEvents?: boolean;
+  /** Whether its events and counts are kept for a test to look at; true by default. */
+  readonly keepsRecords?: boolean;
 }
 
 /** What a test looks at while the simulation runs. */
@@ -142,8 +142,8 @@ export class GossipNetwork {
       this.nowMs,
     );
     const view = this.views.open(name);
-    const keepsEvents = options.keepsEvents ?? true;
-    const about = { name, endpoint, seal, swim, view, keepsEvents };
+    const keepsRecords = options.keepsRecords ?? true;
+    const about = { name, endpoint, seal, swim, view, keepsRecords };
     const peer = new SimulatedPeer({ clock: this.clock, carryOut: this.#carryOut }, about);
     this.peers.set(name, peer);
     this.#hosts.set(endpoint.address, peer);
@@ -253,7 +253,13 @@ export class GossipNetwork {
         this.#event(peer, effect.event);
         return;
       case 'count':
-        peer.addCount(`${effect.name}:${effect.reason}`);
+        if (peer.keepsRecords) peer.addCount(`${effect.name}:${effect.reason}`, effect.by);
+        return;
+      case 'userState':
+      case 'userMessage':
+        if (!peer.keepsRecords) return;
+        peer.received.push(effect);
+        peer.order.push(effect.kind);
         return;
       default:
         // Nothing of the network: the process itself wakes up, and no test looks at the rest.
@@ -291,11 +297,11 @@ export class GossipNetwork {
 
   #transmit(from: SimulatedPeer, to: Endpoint, bytes: Uint8Array): void {
     const target = this.#at(to);
-    if (target === undefined || from.state === 'host-down') return;
+    if (target === undefined || from.life === 'host-down') return;
     const path = this.path(from, target);
     const copies = path.duplicated > 0 && this.random() < path.duplicated ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
-      if (!passes(path, this.random)) continue;
+      if (path.refuses === 'packets' || !passes(path, this.random)) continue;
       this.clock.after(transitMs(path, this.random), () => {
         // Whoever is at the address now gets it.
         const now = this.#at(to)!;
@@ -328,7 +334,10 @@ export class GossipNetwork {
       this.digest.add(incarnation);
       if (peer.isRunning) this.views.note(peer.view, name, state);
     }
-    if (peer.keepsEvents) peer.events.push({ atMs: this.nowMs, event });
+    if (peer.keepsRecords) {
+      peer.events.push({ at: this.nowMs, event });
+      peer.order.push(event.kind);
+    }
     for (const observer of this.#observers) observer.onEvent?.(peer, event);
   }
 }

@@ -12,6 +12,8 @@ export interface Path {
   readonly meanExtraMs: number;
   /** Nothing passes. */
   readonly isCut: boolean;
+  /** What a filter on the way lets nothing of pass. */
+  readonly refuses?: 'packets' | 'streams';
 }
 
 /** A switched network that is not loaded. */

@@ -29,8 +29,11 @@ interface Arrival {
   readonly read: () => void;
 }
 
+/** What a machine has for the layer above it. */
+export type Delivery = SwimEffect & { readonly kind: 'userState' | 'userMessage' };
+
 export interface PeerEvent {
-  readonly atMs: number;
+  readonly at: number;
   readonly event: SwimEvent;
 }
 
@@ -45,12 +48,16 @@ export class SimulatedPeer {
   readonly swim: Swim;
   readonly view: View;
   readonly events: PeerEvent[] = [];
+  /** What it got for the layer above. */
+  readonly received: Delivery[] = [];
+  /** Kinds of what it got and of what happened, in their order. */
+  readonly order: string[] = [];
   readonly counts: Map<string, number> = new Map<string, number>();
   /** Streams that the shell holds open. */
   readonly streams: Map<StreamId, Connection> = new Map<StreamId, Connection>();
   nextAccepted: StreamId = 1;
   /** `host-down`: nothing answers at the address, not even a refusal. */
-  state: 'running' | 'stopped' | 'host-down' = 'running';
+  life: 'running' | 'stopped' | 'host-down' = 'running';
   sentPackets = 0;
   sentBytes = 0;
   largestPacketBytes = 0;
@@ -58,7 +65,8 @@ export class SimulatedPeer {
   receiveDelayMs = 0;
   /** What it sends leaves so much later. */
   sendDelayMs = 0;
-  readonly keepsEvents: boolean;
+  /** Whether events and counts are kept for a test to look at: in large clusters that takes its time. */
+  readonly keepsRecords: boolean;
 
   readonly #surroundings: Surroundings;
   readonly #inputs: SwimInput[] = [];
@@ -81,7 +89,8 @@ export class SimulatedPeer {
       readonly seal: Seal;
       readonly swim: Swim;
       readonly view: View;
-      readonly keepsEvents: boolean;
+      /** Whether events and counts are kept for a test to look at: in large clusters that takes its time. */
+      readonly keepsRecords: boolean;
     },
   ) {
     this.#surroundings = surroundings;
@@ -90,11 +99,11 @@ export class SimulatedPeer {
     this.seal = options.seal;
     this.swim = options.swim;
     this.view = options.view;
-    this.keepsEvents = options.keepsEvents;
+    this.keepsRecords = options.keepsRecords;
   }
 
   get isRunning(): boolean {
-    return this.state === 'running';
+    return this.life === 'running';
   }
 
   get isPaused(): boolean {
@@ -105,7 +114,7 @@ export class SimulatedPeer {
     return this.swim.members().find((member) => member.name === name);
   }
 
-  sees(name: string): MemberState | undefined {
+  state(name: string): MemberState | undefined {
     return this.member(name)?.state;
   }
 
@@ -121,8 +130,8 @@ export class SimulatedPeer {
     return this.counts.get(key) ?? 0;
   }
 
-  addCount(key: string): void {
-    this.counts.set(key, this.count(key) + 1);
+  addCount(key: string, by = 1): void {
+    this.counts.set(key, this.count(key) + by);
   }
 
   /** Gives the machine one input; what its effects bring at once waits until they are done. */
@@ -181,6 +190,12 @@ export class SimulatedPeer {
     }
   }
 
+  /** What waits in the sockets of a process that stands still is lost. */
+  loseWaiting(): void {
+    this.#inbox.length = 0;
+    this.#inboxBytes = 0;
+  }
+
   /** The clock that the machine is told of jumps ahead, as when a virtual machine was suspended. */
   jumpAhead(ms: number): void {
     this.#clockAheadMs += ms;
@@ -188,8 +203,8 @@ export class SimulatedPeer {
   }
 
   /** Ends the process; `host` when its machine goes with it. */
-  stop(state: 'stopped' | 'host-down'): void {
-    this.state = state;
+  stop(life: 'stopped' | 'host-down'): void {
+    this.life = life;
     this.#inbox.length = 0;
   }
 

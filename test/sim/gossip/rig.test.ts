@@ -139,11 +139,11 @@ describe('keys', () => {
     const stranger = network.add('p3', { keys: [key(3)], seeds });
     const open = network.add('p4', { seeds });
     network.run(5_000);
-    assert.equal(first.sees('p2'), 'alive');
-    assert.equal(second.sees('p1'), 'alive');
+    assert.equal(first.state('p2'), 'alive');
+    assert.equal(second.state('p1'), 'alive');
     for (const peer of [stranger, open]) {
       assert.equal(peer.swim.members().length, 1);
-      assert.equal(first.sees(peer.name), undefined);
+      assert.equal(first.state(peer.name), undefined);
     }
     assert.ok(first.count('gossip_drops:wrong-key') > 0);
   });
@@ -302,7 +302,7 @@ describe('views', () => {
         assert.ok(network.allSee(name, state));
       }
     }
-    assert.equal(peers[0]!.sees('p6'), 'dead');
-    assert.equal(peers[0]!.sees('p5'), 'left');
+    assert.equal(peers[0]!.state('p6'), 'dead');
+    assert.equal(peers[0]!.state('p5'), 'left');
   });
 });

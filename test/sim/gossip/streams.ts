@@ -101,13 +101,13 @@ export class Streams {
     const again = (): void => {
       this.#connect(connection, to, bytes, timeoutMs * 2);
     };
-    if (target === undefined || target.state === 'host-down') {
+    if (target === undefined || target.life === 'host-down') {
       clock.after(timeoutMs, again);
       return;
     }
     const there = this.#roads.path(opener.peer, target);
     const back = this.#roads.path(target, opener.peer);
-    if (!passes(there, random) || !passes(back, random)) {
+    if (isBlocked(there) || !passes(there, random) || !passes(back, random)) {
       clock.after(timeoutMs, again);
       return;
     }
@@ -133,10 +133,10 @@ export class Streams {
     const segments = Math.max(1, Math.ceil(bytes.length / segmentBytes));
     const flights = Math.ceil(Math.log2(segments / firstFlight + 1));
     const send = (left: number, timeoutMs: number): void => {
-      if (from.peer.state === 'host-down') return;
+      if (from.peer.life === 'host-down') return;
       const path = this.#roads.path(from.peer, to.peer);
       let lost = 0;
-      for (let i = 0; i < left; i++) if (!passes(path, random)) lost++;
+      for (let i = 0; i < left; i++) if (isBlocked(path) || !passes(path, random)) lost++;
       const transit = transitMs(path, random);
       if (lost === 0) {
         clock.after(transit + 2 * transit * (flights - 1), () => {
@@ -199,9 +199,9 @@ export class Streams {
   #tellOther(connection: Connection, end: End): void {
     const { clock, random } = this.#roads;
     const other = end === connection.opener ? connection.accepted : connection.opener;
-    if (other === undefined || end.peer.state === 'host-down') return;
+    if (other === undefined || end.peer.life === 'host-down') return;
     const path = this.#roads.path(end.peer, other.peer);
-    if (path.isCut) return;
+    if (path.isCut || isBlocked(path)) return;
     clock.after(transitMs(path, random), () => {
       other.peer.arrive(0, () => {
         if (!other.isDelivered) this.#fail(connection, other, 'stream-ended');
@@ -212,4 +212,8 @@ export class Streams {
   #isOpen({ peer, id }: End): boolean {
     return peer.streams.has(id);
   }
+}
+
+function isBlocked(path: Path): boolean {
+  return path.refuses === 'streams';
 }

@@ -37,7 +37,7 @@ export function runJoins(parameters: JoinsParameters): JoinsFigures {
   }));
   for (let i = 0; i < joins; i++) {
     network.clock.after((i / joins) * withinMs, () => {
-      network.add(`joiner-${i}`, { label, tags, seeds, keepsEvents: false });
+      network.add(`joiner-${i}`, { label, tags, seeds, keepsRecords: false });
     });
   }
   network.run(withinMs);

@@ -30,7 +30,7 @@ export function warmCluster(
   const network = new GossipNetwork({ seed, profile, namesMax: size + (choice.spare ?? 0) });
   network.warm(
     Array.from({ length: size }, (_, i) => `peer-${i + 1}`),
-    { label, tags, keepsEvents: false },
+    { label, tags, keepsRecords: false },
   );
   // Long enough that the news of the start is told, and no two seeds stop at the same point of a round.
   network.run(2_000 + network.random() * 2 * profile.probeIntervalMs);
