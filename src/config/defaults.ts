@@ -344,7 +344,7 @@ export const linkLimits = {
   reconnectBackoffMinMs: 100,
   reconnectBackoffMaxMs: 2_000,
   /** A link that was up for so long and broke is dialled again at once, and used as soon as it is up. */
-  steadyMs: 2_000,
+  steadyMs: 1_000,
   /** How long a peer gets no new work after a link to it broke sooner than that. */
   avoidMs: 2_000,
   /** How often the TLS files of the links are read again. */

@@ -10,13 +10,14 @@ export interface Episode {
 
 /** What became of a call, seen from the caller. */
 export interface CallFate {
+  readonly callId: string;
   readonly startedMs: number;
+  /** When its last answer came, or its last request was sent. */
+  readonly endedMs: number;
   /** When the first thing went wrong with it; undefined: nothing did. */
   readonly troubleMs: number | undefined;
   readonly hasFailed: boolean;
   readonly retransmissions: number;
-  /** A peer refused it by itself: no instance that it could reach. */
-  readonly isRefused: boolean;
   /** Whoever answered any of its requests. */
   readonly servedBy: readonly string[];
   /** The answer that ended it, and by whom. */
@@ -39,10 +40,11 @@ export function callFates(calls: readonly LoggedCall[]): CallFate[] {
     const times = troubles.flatMap((message) => (message === undefined ? [] : [message.atMs]));
     const servedBy = [...call.servedBy];
     return {
+      callId: call.callId,
       startedMs: call.startedMs,
+      endedMs: (end ?? call.messages.at(-1))?.atMs ?? call.startedMs,
       troubleMs: times.length === 0 ? undefined : Math.min(...times),
       hasFailed,
-      isRefused: refused !== undefined && / 50[03]$/u.test(refused.what),
       retransmissions: again.length,
       servedBy,
       word: `${(refused ?? call.messages.at(-1))?.what ?? 'nothing'} (${servedBy.join(', ') || 'nobody'})`,
@@ -89,8 +91,9 @@ export function requestWords(outcomes: readonly Outcome[]): string {
   return [...words, ...tally(failed.map((one) => outcomeWord(one)))].join(', ');
 }
 
-export function outcomeWord({ fault, ingress, owner }: Outcome): string {
-  return `${fault ?? 'no fault'} (in at ${ingress ?? 'nobody'}, session of ${owner})`;
+export function outcomeWord({ fault, ingress, owner, instance }: Outcome): string {
+  const what = fault ?? `began anew at ${instance ?? 'nobody'}`;
+  return `${what} (in at ${ingress ?? 'nobody'}, session of ${owner})`;
 }
 
 /** Answers of another instance than the one that had the session. */

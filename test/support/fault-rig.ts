@@ -9,7 +9,6 @@ import { openVisitors, type LoadOptions, type Visitor } from './http-load.ts';
 import { startHttpSpray } from './http-spray.ts';
 import { TestNetwork, type Station } from './namespaces.ts';
 import { startSipp, type SippProcess } from './sipp-process.ts';
-import { startDatagramSpray } from './spray.ts';
 
 const application = fileURLToPath(new URL('fault-application.ts', import.meta.url));
 
@@ -60,13 +59,13 @@ export class FaultRig {
   static async start(t: TestContext, count: number): Promise<FaultRig> {
     const names = Array.from({ length: count }, (_, at) => `peer-${at + 1}`);
     const network = new TestNetwork(t, names);
-    const packets = await startDatagramSpray(t, network.host);
+    const sip = await ReadySpray.start(t, network.host);
     const journal = new Journal();
     const peers = network.stations.map(
       (station) =>
         new WatchedPeer(t, {
           name: station.name,
-          config: configOf(network, station, packets.address),
+          config: configOf(network, station, sip.address),
           command: (program, args) => network.command(station, program, args),
           journal,
           adminToken,
@@ -75,9 +74,8 @@ export class FaultRig {
     await Promise.all(network.stations.map((station) => startApplication(t, network, station)));
     await Promise.all(peers.map((peer) => peer.start()));
     await whole(peers, names, 30_000);
-    const sip = new ReadySpray(
+    sip.follow(
       t,
-      packets,
       peers.map((peer, at) => ({
         peer,
         address: `${network.stations[at]!.address}:${stationPorts.sip}`,
@@ -92,6 +90,15 @@ export class FaultRig {
       })),
     );
     const http = { spray, target: '/session', perSecond: requestsPerSecond };
+    const calls = await startSipp(t, {
+      scenario: 'call',
+      address: network.host,
+      target: sip.address,
+      args: ['-r', String(callsPerSecond), '-d', String(callMs), '-m', '100000'],
+      logMessages: true,
+    });
+    // As many are open then as ever will be.
+    while (sip.calls <= (callsPerSecond * callMs) / 1_000) await pause(askIntervalMs);
     return new FaultRig({
       network,
       peers,
@@ -99,13 +106,7 @@ export class FaultRig {
       sip,
       http,
       visitors: await openVisitors(spray, visitorsCount),
-      calls: await startSipp(t, {
-        scenario: 'call',
-        address: network.host,
-        target: packets.address,
-        args: ['-r', String(callsPerSecond), '-d', String(callMs), '-m', '100000'],
-        logMessages: true,
-      }),
+      calls,
     });
   }
 

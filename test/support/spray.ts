@@ -42,8 +42,16 @@ class Turns {
 
 const host = '127.0.0.1';
 
-/** UDP, packet by packet; each client has a socket of its own towards the peers. */
-export async function startDatagramSpray(t: TestContext, address: string = host): Promise<Spray> {
+/**
+ * UDP, packet by packet; each client has a socket of its own towards the peers.
+ *
+ * @param sent told of each datagram and its peer
+ */
+export async function startDatagramSpray(
+  t: TestContext,
+  address: string = host,
+  sent?: (datagram: Buffer, peer: string) => void,
+): Promise<Spray> {
   const turns = new Turns();
   const clients = new Map<string, DatagramSocket>();
   const socket = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
@@ -51,7 +59,9 @@ export async function startDatagramSpray(t: TestContext, address: string = host)
   await once(socket, 'listening');
   socket.on('message', (datagram, from) => {
     const peer = turns.next();
-    if (peer !== undefined) clientOf(from).send(datagram, peer.port, peer.host);
+    if (peer === undefined) return;
+    sent?.(datagram, `${peer.host}:${peer.port}`);
+    clientOf(from).send(datagram, peer.port, peer.host);
   });
   t.after(() => {
     socket.close();
