@@ -266,9 +266,13 @@ export class Membership {
     return false;
   }
 
-  /** An accuser must be a member and another than the accused. */
-  #isValidAccusation(news: Suspect | Dead): boolean {
-    return news.from !== news.node && this.#context.roster.get(news.from) !== undefined;
+  /**
+   * An accuser must be another than the accused, and a member. Who accuses ourselves may be one that we have
+   * not heard of yet: to refute harms nobody, to stay silent could be our end.
+   */
+  #isValidAccusation({ from, node }: Suspect | Dead): boolean {
+    if (from === node || from === '') return false;
+    return node === this.#context.options.name || this.#context.roster.get(from) !== undefined;
   }
 
   /** A suspicion that nobody refuted in its time becomes a death. */

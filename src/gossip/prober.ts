@@ -76,12 +76,12 @@ export class Prober {
 
   /** Probes a member out of turn, unless that is under way. */
   probe(record: MemberRecord): void {
-    if (!this.#isProbing(record)) this.#probe(record);
+    if (this.#running(record) === undefined) this.#probe(record);
   }
 
-  #isProbing(record: MemberRecord): boolean {
-    for (const probe of this.#probes.values()) if (probe.target === record) return true;
-    return false;
+  #running(record: MemberRecord): Probe | undefined {
+    for (const probe of this.#probes.values()) if (probe.target === record) return probe;
+    return undefined;
   }
 
   ping(ping: Ping, from: Endpoint): void {
@@ -112,7 +112,11 @@ export class Prober {
       outbox.count('gossip_drops', 'unknown-target');
       return;
     }
-    if (this.#relayed.size >= gossipLimits.relayedPingsMax) {
+    const asker = roster.get(request.sourceNode);
+    const isStranger = asker === undefined || !isAt(asker, from);
+    // Whoever is no member, or did not say so, leaves room for the probes of members.
+    const { relayedPingsMax } = gossipLimits;
+    if (this.#relayed.size >= (isStranger ? relayedPingsMax / 2 : relayedPingsMax)) {
       outbox.count('gossip_drops', 'relays-full');
       return;
     }
@@ -193,7 +197,8 @@ export class Prober {
     const { roster, health } = this.#context;
     this.#isTurnDue = false;
     const target = roster.nextToProbe();
-    if (target !== undefined) this.#turn = this.#probe(target);
+    // Two probes of one member at a time would count its silence twice.
+    if (target !== undefined) this.#turn = this.#running(target) ?? this.#probe(target);
     // With nobody to listen to there is nothing to be wrong about.
     else health.add(-1);
   }
@@ -265,7 +270,7 @@ export class Prober {
     if (probe.nacks.size === 0 || !isAttributed || probe.isFollowUp) return;
     // Those that answered heard us, so it is worth looking at the others: members often fail together.
     for (const relay of silent)
-      if (isLive(relay) && !this.#isProbing(relay)) this.#probe(relay, true);
+      if (isLive(relay) && this.#running(relay) === undefined) this.#probe(relay, true);
   }
 
   #judge(probe: Probe): void {

@@ -39,6 +39,11 @@ export class Roster {
     return undefined;
   }
 
+  /** Whether a living member other than this peer has this address, at any port. */
+  livesAt(address: string): boolean {
+    return this.#others.some((record) => record.endpoint.address === address && isLive(record));
+  }
+
   /** Whether any member, also one that is gone, has this address. */
   knows({ address, port }: Endpoint): boolean {
     for (const { endpoint } of this.#records.values()) {

@@ -111,6 +111,11 @@ export class Swim {
     return this.#context.health.score;
   }
 
+  /** Whether a living member has this address. */
+  livesAt(address: string): boolean {
+    return this.#context.roster.livesAt(address);
+  }
+
   /** All members known, this peer first; those that failed or left stay listed until forgotten. */
   members(): readonly Member[] {
     return [...this.#context.roster.all()].map(snapshot);

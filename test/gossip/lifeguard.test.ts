@@ -444,6 +444,31 @@ describe('the probe over a stream', () => {
   });
 });
 
+describe('a member that is probed out of turn', () => {
+  it('is not probed a second time when its turn comes meanwhile', () => {
+    const network = new GossipNetwork({ seed: 31 });
+    const peers = network.grow(2);
+    network.run(2_000);
+    const [p1, p2] = peers;
+    network.crash(p2!);
+    network.packets.length = 0;
+    network.input(p1!, { kind: 'probe', name: 'p2' });
+    const start = network.now;
+    network.runUntil(() => p1!.state('p2') === 'suspect', 5_000);
+    // The turn of p2 comes within 500 ms.
+    assert.ok(network.now - start <= 501);
+    const label = Uint8Array.from([244, 4, ...Buffer.from('test')]);
+    const probes = new Set(
+      network.packets.flatMap(({ bytes }) => {
+        const packet = decodePacket(bytes, label);
+        assert.ok(packet.ok);
+        return packet.value.messages.flatMap((one) => (one.kind === 'ping' ? [one.seqNo] : []));
+      }),
+    );
+    assert.equal(probes.size, 1);
+  });
+});
+
 describe('one that is held for dead', () => {
   it('hears of it from others, and gets no other news', () => {
     const network = new GossipNetwork({ seed: 21 });

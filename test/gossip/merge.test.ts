@@ -271,6 +271,16 @@ describe('what is heard of ourselves', () => {
     );
   });
 
+  it('is refuted also when the accuser is not known yet, but not when it is nobody', () => {
+    const swim = createSwim();
+    tell(swim, accuse('suspect', 'self', 5, 'stranger'));
+    assert.equal(member(swim, 'self')?.incarnation, 6);
+    tell(swim, accuse('dead', 'self', 6, 'stranger'));
+    assert.equal(member(swim, 'self')?.incarnation, 7);
+    assert.deepEqual(drops(tell(swim, accuse('suspect', 'self', 7, ''))), ['bad-accuser']);
+    assert.equal(member(swim, 'self')?.incarnation, 7);
+  });
+
   it('is refuted above the accused incarnation and told on', () => {
     const swim = createSwim();
     tell(swim, alive('x', 1), accuse('suspect', 'self', 30, 'x'));
@@ -467,9 +477,9 @@ describe('strangers', () => {
     assert.equal(sends(tell(swim, relay('x', '10.1.0.1'))).length, 1);
   });
 
-  it('find at most 256 of their pings relayed at once', () => {
+  it('find half as many of their pings relayed at once as members, who find 256', () => {
     const swim = createSwim();
-    tell(swim, alive('x', 1));
+    tell(swim, alive('x', 1), alive('y', 1, from));
     const relay: Message = {
       ...(ping('x', 'y') as Message & { kind: 'ping' }),
       kind: 'indirectPing',
@@ -477,7 +487,10 @@ describe('strangers', () => {
       port: 7946,
       nack: true,
     };
-    for (let i = 0; i < gossipLimits.relayedPingsMax; i++) tell(swim, relay);
+    const half = gossipLimits.relayedPingsMax / 2;
+    for (let i = 0; i < half; i++) tell(swim, { ...relay, sourceNode: 'nobody' });
+    assert.deepEqual(drops(tell(swim, { ...relay, sourceNode: 'nobody' })), ['relays-full']);
+    for (let i = 0; i < half; i++) assert.deepEqual(drops(tell(swim, relay)), []);
     assert.deepEqual(drops(tell(swim, relay)), ['relays-full']);
     // Once the relayed pings have run out there is room again.
     pass(swim, 0, 20_000);

@@ -103,6 +103,7 @@ export class GossipAgent {
       border: this.#border,
       timeoutMs: gossipProfiles[options.profile].streamTimeoutMs,
       counters: options.counters,
+      isMember: (address) => this.#swim?.livesAt(canonicalAddress(address) ?? address) === true,
       onInput: (input) => {
         this.#input(input);
       },

@@ -70,10 +70,10 @@ export class Border {
     return undefined;
   }
 
-  /** Whether a stream of this source is taken at all. */
-  admitsStream(address: string): boolean {
+  /** Whether a stream of this source is taken at all. Strangers together cannot shut out a living member. */
+  admitsStream(address: string, isMember: (address: string) => boolean): boolean {
     if (!this.#admits(address, this.#streams, 'stream-rate')) return false;
-    if (this.#allStreams.take('', performance.now())) return true;
+    if (this.#allStreams.take('', performance.now()) || isMember(address)) return true;
     this.#drop('all-streams-rate');
     return false;
   }

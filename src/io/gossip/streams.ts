@@ -11,6 +11,8 @@ export interface GossipStreamsOptions {
   /** A stream that is not done after this long is closed. */
   readonly timeoutMs: number;
   readonly counters: Counters;
+  /** Whether a living member has this address, as a socket reports it. */
+  readonly isMember: (address: string) => boolean;
   /** Takes messages and ends of streams. */
   readonly onInput: (input: SwimInput) => void;
 }
@@ -103,7 +105,8 @@ export class GossipStreams {
       this.#drop('stream-ended');
       return false;
     }
-    if (!this.#options.border.admitsStream(remoteAddress)) return false;
+    const { border, isMember } = this.#options;
+    if (!border.admitsStream(remoteAddress, isMember)) return false;
     if (this.#accepted.count >= gossipLimits.streamsMax) {
       this.#drop('streams-full');
       return false;

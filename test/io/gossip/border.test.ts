@@ -28,6 +28,9 @@ function border(options: Partial<BorderOptions>): { border: Border; counters: Co
   };
 }
 
+/** Nobody is a member. */
+const stranger = (): boolean => false;
+
 function started(...agents: readonly Watched[]): Promise<unknown> {
   return Promise.all(agents.map(({ agent }) => agent.start()));
 }
@@ -39,12 +42,12 @@ describe('the border of gossip', () => {
     const { border: one, counters } = border({ allow: ['10.1.0.0/16', '2001:db8::/32'] });
     for (const address of ['10.1.2.3', '::ffff:10.1.2.3', '2001:db8::1']) {
       assert.equal(one.openPacket(packet, address), packet);
-      assert.ok(one.admitsStream(address));
+      assert.ok(one.admitsStream(address, stranger));
     }
     assert.equal(counters.get('gossip_drops', 'not-allowed'), 0);
     for (const address of ['10.2.0.1', '127.0.0.1', '::1', 'fe80::1%eth0']) {
       assert.equal(one.openPacket(packet, address), undefined);
-      assert.ok(!one.admitsStream(address));
+      assert.ok(!one.admitsStream(address, stranger));
     }
     assert.equal(counters.get('gossip_drops', 'not-allowed'), 8);
   });
@@ -68,18 +71,19 @@ describe('the border of gossip', () => {
 
   it('takes so many streams of one source at once, and serves others meanwhile', () => {
     const { border: one, counters } = border({});
-    for (let i = 0; i < 3 * gossipLimits.streamsBurst; i++) one.admitsStream('192.0.2.1');
+    for (let i = 0; i < 3 * gossipLimits.streamsBurst; i++) one.admitsStream('192.0.2.1', stranger);
     assert.ok(counters.get('gossip_drops', 'stream-rate') > 0);
-    assert.ok(one.admitsStream('192.0.2.2'));
+    assert.ok(one.admitsStream('192.0.2.2', stranger));
   });
 
   it('takes so many streams of all sources together', () => {
     const { border: one, counters } = border({});
     for (let i = 0; i < 2 * gossipLimits.allStreamsBurst; i++) {
-      one.admitsStream(`192.0.${i >> 8}.${i & 0xff}`);
+      one.admitsStream(`192.0.${i >> 8}.${i & 0xff}`, stranger);
     }
     assert.ok(counters.get('gossip_drops', 'all-streams-rate') > 0);
     assert.equal(counters.get('gossip_drops', 'stream-rate'), 0);
+    assert.ok(one.admitsStream('192.0.2.77', () => true));
   });
 
   it('counts why a packet is no message of the cluster', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
-import { gossipProfiles } from '../../../src/config/defaults.ts';
+import { gossipProfiles, type GossipProfile } from '../../../src/config/defaults.ts';
 import { Crew } from './crew.ts';
 import { markdownTable, percentile, seconds } from './figures.ts';
 import type { IllFigures, Illness } from './scenarios/ill.ts';
@@ -68,9 +68,9 @@ describe('members that are ill', () => {
     count: number,
     illness: Illness,
     seeds: number,
-    options: { readonly minutes?: number; readonly healthMax?: number } = {},
+    options: { readonly minutes?: number; readonly changes?: Partial<GossipProfile> } = {},
   ): Promise<readonly IllFigures[]> => {
-    const { minutes = 10, healthMax = gossipProfiles.fast.healthMax } = options;
+    const { minutes = 10, changes = {} } = options;
     return crew.run(
       'ill',
       seedsUpTo(seeds).map((seed) => ({
@@ -79,7 +79,7 @@ describe('members that are ill', () => {
         minutes,
         ill: count,
         illness,
-        changes: { healthMax },
+        changes,
       })),
     );
   };
@@ -90,7 +90,10 @@ describe('members that are ill', () => {
     [1, 4_000],
     [4, 4_000],
   ].map(([count = 0, delayMs = 0]) => ({ count, delayMs, runs: ill(30, count, slow(delayMs), 2) }));
-  const noDoubt = ill(30, 4, slow(4_000), 1, { minutes: 2, healthMax: 0 });
+  const noDoubt = ill(30, 4, slow(4_000), 1, {
+    minutes: 2,
+    changes: { healthMax: 0, suspicionMaxFactor: 1, buddyRule: false },
+  });
   const pauses = [10, 30].map((size) => ({
     size,
     runs: ill(size, 1, { kind: 'pauses', pauseMs: 1_500 }, 3),
