@@ -22,7 +22,7 @@ export class Crew {
   readonly #waiting: Job[] = [];
   readonly #idle: Worker[] = [];
   readonly #working = new Map<Worker, Job>();
-  #cpuMs = 0;
+  readonly #cpuMs = new Map<ScenarioName, number>();
 
   constructor() {
     for (let i = 0; i < availableParallelism(); i++) {
@@ -37,9 +37,10 @@ export class Crew {
     }
   }
 
-  /** Processor time of all scenarios that ended. */
-  get cpuMs(): number {
-    return this.#cpuMs;
+  /** Processor time of what ended, in words. */
+  get cost(): string {
+    const parts = [...this.#cpuMs].map(([name, ms]) => `${name} ${(ms / 1_000).toFixed(0)} s`);
+    return `processor time: ${parts.join(', ')}`;
   }
 
   /** Figures in the order of the parameters. Rejects when a run throws. */
@@ -57,7 +58,7 @@ export class Crew {
     );
     return reports.map((report) => {
       if ('error' in report) throw report.error;
-      this.#cpuMs += report.cpuMs;
+      this.#cpuMs.set(scenario, (this.#cpuMs.get(scenario) ?? 0) + report.cpuMs);
       return report.figures as Scenarios[N]['figures'];
     });
   }
