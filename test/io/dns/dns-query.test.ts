@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import type { AddressInfo, Server } from 'node:net';
+import type { Server } from 'node:net';
 import { after, describe, it } from 'node:test';
 import dnsPacket from 'dns-packet';
 import type { Packet } from 'dns-packet';
@@ -16,6 +16,7 @@ import {
   SipResolver,
 } from '../../../src/io/dns/index.ts';
 import { Counters } from '../../../src/pipeline/counters.ts';
+import { freeSipPorts } from '../../support/free-port.ts';
 
 type Answerer = (question: Packet) => Partial<Packet> | undefined;
 
@@ -48,10 +49,10 @@ async function serve(udp: Answerer, tcp?: Answerer): Promise<string> {
     const answer = reply(dnsPacket.decode(bytes), udp);
     if (answer !== undefined) socket.send(dnsPacket.encode(answer), from.port, from.address);
   });
-  socket.bind(0, '127.0.0.1');
+  const [port] = (await freeSipPorts(1)) as [number];
+  socket.bind(port, '127.0.0.1');
   await once(socket, 'listening');
   open.push(socket);
-  const { port } = socket.address();
   if (tcp !== undefined) {
     const server = createServer((connection) => {
       connection.on('data', (bytes) => {
@@ -62,7 +63,6 @@ async function serve(udp: Answerer, tcp?: Answerer): Promise<string> {
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
     open.push(server);
-    assert.equal((server.address() as AddressInfo).port, port);
   }
   return `127.0.0.1:${port}`;
 }
