@@ -239,6 +239,32 @@ describe('clusters that began apart', () => {
   }
 });
 
+describe('clocks that are wrong by an hour', () => {
+  const runs = crew.run(
+    'clocks',
+    seedsUpTo(10).map((seed) => ({ size: 10, seed, offMs: 3_600_000 })),
+  );
+
+  it('keep nobody out and make nobody dead', async () => {
+    const all = await runs;
+    const backMs = Math.max(...all.map((one) => one.backMs));
+    const deaths = sum(all.map(({ falseDeaths }) => falseDeaths));
+    rows.push([
+      'restart of 1 of 10, clock set back an hour',
+      's until whole, worst',
+      '1.0',
+      seconds(backMs),
+    ]);
+    rows.push(['clock of 1 of 10 jumps an hour ahead', 'false deaths', '0', `${deaths}`]);
+    for (const one of all) {
+      assert.ok(
+        one.backMs <= 1_000 && one.falseDeaths === 0,
+        replay(one.seed, JSON.stringify(one)),
+      );
+    }
+  });
+});
+
 describe('days of work', () => {
   const rolling = [false, true].map((movesAddress) => ({
     movesAddress,

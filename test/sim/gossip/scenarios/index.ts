@@ -1,3 +1,4 @@
+import { runClocks, type ClocksFigures, type ClocksParameters } from './clocks.ts';
 import { runCycle, type CycleFigures, type CycleParameters } from './cycle.ts';
 import { runIll, type IllFigures, type IllParameters } from './ill.ts';
 import { runJoins, type JoinsFigures, type JoinsParameters } from './joins.ts';
@@ -14,6 +15,7 @@ interface Run<P, F> {
 
 /** What each scenario takes and gives. */
 export interface Scenarios {
+  readonly clocks: Run<ClocksParameters, ClocksFigures>;
   readonly cycle: Run<CycleParameters, CycleFigures>;
   readonly ill: Run<IllParameters, IllFigures>;
   readonly joins: Run<JoinsParameters, JoinsFigures>;
@@ -29,6 +31,7 @@ export type ScenarioName = keyof Scenarios;
 export const scenarios: {
   readonly [N in ScenarioName]: (parameters: Scenarios[N]['parameters']) => Scenarios[N]['figures'];
 } = {
+  clocks: runClocks,
   cycle: runCycle,
   ill: runIll,
   joins: runJoins,
