@@ -10,6 +10,7 @@ import { newsSendsMax } from '../../../src/gossip/post.ts';
 import { StreamDecoder } from '../../../src/gossip/stream-decoder.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 import type { GossipNetwork } from './network.ts';
+import type { SimulatedPeer } from './peer.ts';
 import { seedsUpTo } from './seeds.ts';
 import { Soak, type Trouble } from './soak.ts';
 
@@ -68,6 +69,7 @@ class OwnIncarnations {
 
   constructor(network: GossipNetwork) {
     this.#network = network;
+    for (const { name } of network.running()) this.of(name);
   }
 
   of(name: string): number {
@@ -128,7 +130,8 @@ describe('whatever happens to a cluster', () => {
         const own = new OwnIncarnations(network);
         const header = labelHeader(options.label);
         network.watch({
-          onSend: (_sender, _to, bytes) => {
+          onSend: (sender, _to, bytes) => {
+            own.of(sender.name);
             for (const message of messagesOf(bytes, header)) {
               if (message.kind !== 'alive' && message.kind !== 'suspect' && message.kind !== 'dead')
                 continue;
@@ -154,7 +157,7 @@ describe('whatever happens to a cluster', () => {
         const names = Array.from({ length: size }, (_, i) => `p${i + 1}`);
         const soak = new Soak({ seed, names, label: 'test' });
         const header = labelHeader('test');
-        const told = new Counts();
+        const told = new Map<SimulatedPeer, Counts>();
         /** A duplicated accusation is answered twice. */
         const accusations = new Counts();
         const limit = newsSendsMax(gossipProfiles.fast.retransmitMult, size);
@@ -166,7 +169,10 @@ describe('whatever happens to a cluster', () => {
               }
               if (!isNews(message, sender.name)) continue;
               const text = JSON.stringify(message);
-              const count = told.add(`${sender.name} ${sender.endpoint.address} ${text}`, 1);
+              // A process that was started again tells anew.
+              const counts = told.get(sender) ?? new Counts();
+              told.set(sender, counts);
+              const count = counts.add(text, 1);
               const answered = accusations.of(`${sender.endpoint.address} ${message.node}`);
               assert.ok(count <= limit + answered, `${sender.name} told ${count} times: ${text}`);
             }
