@@ -19,6 +19,7 @@ const names = {
   haproxy: 'HAProxy, one thread',
   nginx: 'nginx, one worker',
   bare: 'bare Node forwarder',
+  heads: 'bare Node forwarder that reads heads',
   undici: 'node:http + undici dispatch',
   httpProxy3: 'http-proxy-3',
   fastify: '@fastify/http-proxy',
@@ -86,6 +87,7 @@ export function httpSubjects(load: HttpLoad): readonly Subject[] {
     subject(names.haproxy, program('haproxy', 'haproxy'), startHaproxy),
     subject(names.nginx, program('nginx', 'nginx-light'), startNginx),
     subject(names.bare, undefined, () => startNodeProxy('tcp-forwarder.ts')),
+    subject(names.heads, undefined, () => startNodeProxy('head-forwarder.ts')),
     subject(names.undici, library('undici'), () => startNodeProxy('undici-proxy.ts')),
     subject(names.httpProxy3, library('http-proxy-3'), () => startNodeProxy('http-proxy.ts')),
     subject(names.fastify, library('@fastify/http-proxy'), () =>

@@ -5,7 +5,7 @@ import { httpLimits } from '../config/defaults.ts';
  * says when a turn ends, because this room has no clock of its own.
  */
 export class GatheredOutput {
-  readonly #write: (bytes: Uint8Array) => void;
+  readonly #write: (bytes: Uint8Array | string) => void;
   readonly #whenTurnEnds: (flush: () => void) => void;
   readonly #flushLater = (): void => {
     this.#isScheduled = false;
@@ -19,7 +19,7 @@ export class GatheredOutput {
    * @param write takes the joined bytes
    * @param whenTurnEnds calls its argument soon, when the running callback has ended
    */
-  constructor(write: (bytes: Uint8Array) => void, whenTurnEnds: (flush: () => void) => void) {
+  constructor(write: (bytes: Uint8Array | string) => void, whenTurnEnds: (flush: () => void) => void) {
     this.#write = write;
     this.#whenTurnEnds = whenTurnEnds;
   }
@@ -45,7 +45,7 @@ export class GatheredOutput {
     const pieces = this.#pieces;
     const [only] = pieces;
     const bytes =
-      pieces.length === 1 && typeof only === 'object' ? only : join(pieces, this.#bytes);
+      pieces.length === 1 && typeof only === 'object' ? only : this.#bytes > 4096 ? join(pieces, this.#bytes) : textOf(pieces);
     this.#pieces = [];
     this.#bytes = 0;
     this.#write(bytes);
@@ -68,6 +68,12 @@ export class GatheredOutput {
       this.#whenTurnEnds(this.#flushLater);
     }
   }
+}
+
+function textOf(pieces: readonly (string | Uint8Array)[]): string {
+  let text = '';
+  for (const piece of pieces) text += typeof piece === 'string' ? piece : Buffer.from(piece.buffer, piece.byteOffset, piece.length).toString('latin1');
+  return text;
 }
 
 function join(pieces: readonly (string | Uint8Array)[], bytes: number): Buffer {

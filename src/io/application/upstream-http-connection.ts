@@ -379,9 +379,9 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
     this.#exchange?.response.resume();
   }
 
-  #write(bytes: Uint8Array): void {
+  #write(bytes: Uint8Array | string): void {
     if (this.#socket.destroyed) return;
-    if (!this.#socket.write(bytes) && this.#exchange?.isRequestComplete === false) {
+    if (!this.#socket.write(bytes as string, 'latin1') && this.#exchange?.isRequestComplete === false) {
       this.#isAskerPaused = true;
       this.#exchange.response.pause();
     }

@@ -363,9 +363,9 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
     this.progressed();
   }
 
-  #write(bytes: Uint8Array): void {
+  #write(bytes: Uint8Array | string): void {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
-    if (!this.#socket.write(bytes)) this.#exchange?.clientFull(true);
+    if (!this.#socket.write(bytes as string, 'latin1')) this.#exchange?.clientFull(true);
     this.progressed();
   }
 }

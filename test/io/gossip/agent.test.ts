@@ -6,6 +6,7 @@ import { networkInterfaces } from 'node:os';
 import { afterEach, describe, it } from 'node:test';
 import { encodeMessage } from '../../../src/gossip/codec.ts';
 import { encodePacket, labelHeader } from '../../../src/gossip/packet.ts';
+import { freeSipPorts } from '../../support/free-port.ts';
 import { stopAgents, Watched } from '../../support/watched-agent.ts';
 
 afterEach(stopAgents);
@@ -165,26 +166,26 @@ describe('agents on loopback', { timeout: 60_000 }, () => {
 });
 
 describe('the start of an agent', { timeout: 60_000 }, () => {
-  it('says that the port is in use, by UDP or by TCP', async () => {
+  it('says that the port is in use, by UDP or by TCP', async (t) => {
+    // Free for both: whoever has the other transport of the port would be named instead.
+    const [udpPort = 0, tcpPort = 0] = await freeSipPorts(2);
     const udp = createSocket('udp4');
-    udp.bind(0, '127.0.0.1');
+    t.after(() => udp.close());
+    udp.bind(udpPort, '127.0.0.1');
     await once(udp, 'listening');
     const tcp = createServer();
-    tcp.listen(0, '127.0.0.1');
+    t.after(() => tcp.close());
+    tcp.listen(tcpPort, '127.0.0.1');
     await once(tcp, 'listening');
-    const taken = tcp.address();
-    assert.ok(taken !== null && typeof taken === 'object');
     for (const [transport, port] of [
-      ['UDP', udp.address().port],
-      ['TCP', taken.port],
+      ['UDP', udpPort],
+      ['TCP', tcpPort],
     ] as const) {
       const { agent } = new Watched('one', { listen: { address: '127.0.0.1', port } });
       await assert.rejects(agent.start(), {
         message: `cannot open gossip on 127.0.0.1:${port} (${transport}): the port is in use`,
       });
     }
-    udp.close();
-    tcp.close();
   });
 
   it('advertises what it is told to, the bound port where that is 0', async () => {
