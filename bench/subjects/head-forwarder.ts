@@ -34,7 +34,8 @@ function dial(): Upstream {
   const parser = createResponseHeadParser();
   socket.on('data', (bytes) => {
     const progress = parser.feed(bytes, 0);
-    if (progress.kind !== 'head') throw new Error('the answers of this measurement come in one piece');
+    if (progress.kind !== 'head')
+      throw new Error('the answers of this measurement come in one piece');
     const { status, reason, headers, connectionOptions, framingHeaders } = progress.head;
     const framing = responseFraming(framingHeaders, status, 'GET');
     if (isFault(framing) || framing.kind === 'close') throw new Error('an answer without length');
@@ -51,7 +52,8 @@ const server = createServer({ noDelay: true }, (client) => {
   const parser = createRequestHeadParser();
   client.on('data', (bytes) => {
     const progress = parser.feed(bytes, 0);
-    if (progress.kind !== 'head') throw new Error('the requests of this measurement come in one piece');
+    if (progress.kind !== 'head')
+      throw new Error('the requests of this measurement come in one piece');
     const { method, target, headers, connectionOptions, framing } = progress.head;
     const kept = endToEndRequestHeaders(headers, connectionOptions);
     const upstream = idle.pop() ?? dial();

@@ -5,7 +5,7 @@ import { httpLimits } from '../config/defaults.ts';
  * says when a turn ends, because this room has no clock of its own.
  */
 export class GatheredOutput {
-  readonly #write: (bytes: Uint8Array | string) => void;
+  readonly #write: (output: Uint8Array | string) => void;
   readonly #whenTurnEnds: (flush: () => void) => void;
   readonly #flushLater = (): void => {
     this.#isScheduled = false;
@@ -16,10 +16,13 @@ export class GatheredOutput {
   #isScheduled = false;
 
   /**
-   * @param write takes the joined bytes
+   * @param write takes what was joined: bytes, or characters of which each is one byte (latin1)
    * @param whenTurnEnds calls its argument soon, when the running callback has ended
    */
-  constructor(write: (bytes: Uint8Array | string) => void, whenTurnEnds: (flush: () => void) => void) {
+  constructor(
+    write: (output: Uint8Array | string) => void,
+    whenTurnEnds: (flush: () => void) => void,
+  ) {
     this.#write = write;
     this.#whenTurnEnds = whenTurnEnds;
   }
@@ -44,11 +47,10 @@ export class GatheredOutput {
     if (this.#bytes === 0) return;
     const pieces = this.#pieces;
     const [only] = pieces;
-    const bytes =
-      pieces.length === 1 && typeof only === 'object' ? only : this.#bytes > 4096 ? join(pieces, this.#bytes) : textOf(pieces);
+    const output = pieces.length === 1 && typeof only === 'object' ? only : textOf(pieces);
     this.#pieces = [];
     this.#bytes = 0;
-    this.#write(bytes);
+    this.#write(output);
   }
 
   /** Forgets what has gathered. */
@@ -70,22 +72,14 @@ export class GatheredOutput {
   }
 }
 
+/** A short text is cheaper to write than bytes, which would need memory of their own in between. */
 function textOf(pieces: readonly (string | Uint8Array)[]): string {
   let text = '';
-  for (const piece of pieces) text += typeof piece === 'string' ? piece : Buffer.from(piece.buffer, piece.byteOffset, piece.length).toString('latin1');
-  return text;
-}
-
-function join(pieces: readonly (string | Uint8Array)[], bytes: number): Buffer {
-  const joined = Buffer.allocUnsafe(bytes);
-  let at = 0;
   for (const piece of pieces) {
-    if (typeof piece === 'string') {
-      at += joined.write(piece, at, 'latin1');
-    } else {
-      joined.set(piece, at);
-      at += piece.length;
-    }
+    text +=
+      typeof piece === 'string'
+        ? piece
+        : Buffer.from(piece.buffer, piece.byteOffset, piece.length).toString('latin1');
   }
-  return joined;
+  return text;
 }

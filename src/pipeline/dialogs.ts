@@ -1,5 +1,6 @@
 import { dialogLimits, transactionLimits } from '../config/defaults.ts';
 import { parseSipMessage, tagOf } from '../sip/index.ts';
+import { own } from './generations.ts';
 
 /** One call: all dialogs of one Call-ID. */
 interface Call {
@@ -18,8 +19,10 @@ interface Call {
 export class Dialogs {
   readonly #onForgotten: () => void;
   readonly #calls = new Map<string, Call>();
+  readonly #oldestCall = new Oldest(this.#calls);
   /** When dialogs ended: a 2xx is repeated until its ACK comes, also behind a BYE (section 13.3.1.4). */
   readonly #ended = new Map<string, number>();
+  readonly #oldestEnded = new Oldest(this.#ended);
   #requests = 0;
 
   /** @param onForgotten hears of each call that the limit pushed out */
@@ -48,9 +51,11 @@ export class Dialogs {
   response(bytes: Buffer, nowMs: number): void {
     // "SIP/2.0 2": provisional ones change nothing.
     const statusClass = bytes[8] ?? 0;
-    if (statusClass < digit2 || statusClass > digit6 || !answersInvite(bytes)) return;
-    const callId = callIdOf(bytes);
-    if (statusClass === digit2) this.#confirmed(callId, dialogOf(bytes, callId), nowMs);
+    if (statusClass < digit2 || statusClass > digit6) return;
+    const head = headOf(bytes);
+    if (!answersInvite(bytes, head)) return;
+    const callId = callIdOf(bytes, head);
+    if (statusClass === digit2) this.#confirmed(callId, dialogOf(bytes, head, callId), nowMs);
     else if (this.#calls.get(callId)?.isEarly === true) this.#calls.delete(callId);
   }
 
@@ -68,7 +73,7 @@ export class Dialogs {
 
   /** A re-INVITE is no new call. */
   #invited(bytes: Buffer, nowMs: number): void {
-    const callId = callIdOf(bytes);
+    const callId = callIdOf(bytes, headOf(bytes));
     if (!this.#calls.has(callId)) {
       this.#put(callId, { sinceMs: nowMs, isEarly: true, dialogs: [] });
     }
@@ -84,10 +89,11 @@ export class Dialogs {
   }
 
   #bye(bytes: Buffer, nowMs: number): void {
-    const callId = callIdOf(bytes);
-    const dialog = dialogOf(bytes, callId);
+    const head = headOf(bytes);
+    const callId = callIdOf(bytes, head);
+    const dialog = dialogOf(bytes, head, callId);
     this.#ended.delete(dialog);
-    if (this.#ended.size >= dialogLimits.endedMax) deleteOldest(this.#ended);
+    if (this.#ended.size >= dialogLimits.endedMax) this.#oldestEnded.delete();
     this.#ended.set(dialog, nowMs);
     const call = this.#calls.get(callId);
     if (call === undefined) return;
@@ -98,16 +104,28 @@ export class Dialogs {
   #put(callId: string, call: Call): void {
     if (callId === '') return;
     if (!this.#calls.has(callId) && this.#calls.size >= dialogLimits.callsMax) {
-      deleteOldest(this.#calls);
+      this.#oldestCall.delete();
       this.#onForgotten();
     }
     this.#calls.set(callId, call);
   }
 }
 
-function deleteOldest(map: Map<string, unknown>): void {
-  const [oldest] = map.keys();
-  if (oldest !== undefined) map.delete(oldest);
+/** Deletes from the beginning of a map. Its iterator stays, for a new one walks over all that was deleted before. */
+class Oldest {
+  readonly #map: Map<string, unknown>;
+  readonly #keys: MapIterator<string>;
+
+  constructor(map: Map<string, unknown>) {
+    this.#map = map;
+    this.#keys = map.keys();
+  }
+
+  /** The map must not be empty: an iterator that has come to an end stays there. */
+  delete(): void {
+    const { value } = this.#keys.next();
+    if (value !== undefined) this.#map.delete(value);
+  }
 }
 
 const letterB = 0x42;
@@ -115,30 +133,38 @@ const letterI = 0x49;
 const letterO = 0x4f;
 const digit2 = 0x32;
 const digit6 = 0x36;
+const space = 0x20;
+const tab = 0x09;
 
 function startsWith(bytes: Buffer, text: string): boolean {
   return bytes.toString('latin1', 0, text.length) === text;
 }
 
-function answersInvite(bytes: Buffer): boolean {
-  const cseq = usualField(bytes, '\r\nCSeq: ');
-  if (cseq !== undefined) return cseq.endsWith(' INVITE');
+/** First line and fields, each with its CRLF; a body may hold lines that look like fields. */
+function headOf(bytes: Buffer): string {
+  const text = bytes.toString('latin1');
+  return text.slice(0, text.indexOf('\r\n\r\n') + 2);
+}
+
+function answersInvite(bytes: Buffer, head: string): boolean {
+  const cseq = usualField(head, '\r\nCSeq: ');
+  if (cseq !== undefined && /^[0-9]+ [^\s]+$/.test(cseq)) return cseq.endsWith(' INVITE');
   const parsed = parseSipMessage(bytes);
   return parsed.ok && parsed.message.cseqMethod === 'INVITE';
 }
 
 /** Empty when the message has none. */
-function callIdOf(bytes: Buffer): string {
-  const callId = usualField(bytes, '\r\nCall-ID: ');
-  if (callId !== undefined) return callId;
+function callIdOf(bytes: Buffer, head: string): string {
+  const callId = usualField(head, '\r\nCall-ID: ');
+  if (callId !== undefined && /^[^\s]+$/.test(callId)) return own(callId);
   const parsed = parseSipMessage(bytes);
   return parsed.ok ? parsed.message.callId : '';
 }
 
 /** The same for both directions: who hangs up writes the tags the other way round. */
-function dialogOf(bytes: Buffer, callId: string): string {
-  const from = usualField(bytes, '\r\nFrom: ');
-  const to = usualField(bytes, '\r\nTo: ');
+function dialogOf(bytes: Buffer, head: string, callId: string): string {
+  const from = usualField(head, '\r\nFrom: ');
+  const to = usualField(head, '\r\nTo: ');
   if (from !== undefined && to !== undefined) return dialogName(callId, tagOf(from), tagOf(to));
   const parsed = parseSipMessage(bytes);
   if (!parsed.ok) return dialogName(callId, undefined, undefined);
@@ -146,17 +172,16 @@ function dialogOf(bytes: Buffer, callId: string): string {
 }
 
 function dialogName(callId: string, one = '', other = ''): string {
-  return one < other ? `${callId} ${one} ${other}` : `${callId} ${other} ${one}`;
+  return own(one < other ? `${callId} ${one} ${other}` : `${callId} ${other} ${one}`);
 }
 
-/** The value of a header line as nearly everybody writes it, without parsing what is before it. */
-function usualField(bytes: Buffer, start: string): string | undefined {
-  const headEnd = bytes.indexOf('\r\n\r\n', 0, 'latin1');
-  const at = bytes.indexOf(start, 0, 'latin1');
-  // A body may hold such a line as well.
-  if (at < 0 || at >= headEnd) return undefined;
+/** The value of a field whose line begins as nearly everybody writes it and ends where it seems to. */
+function usualField(head: string, start: string): string | undefined {
+  const at = head.indexOf(start);
+  if (at < 0) return undefined;
   const from = at + start.length;
-  const value = bytes.toString('latin1', from, bytes.indexOf('\r\n', from, 'latin1'));
-  // One with odd space, or that goes on in the next line, is read in full.
-  return /^[^\s]+(?: [^\s]+)?$/.test(value) ? value : undefined;
+  const end = head.indexOf('\r\n', from);
+  const next = head.charCodeAt(end + 2);
+  // RFC 3261 section 7.3.1: a line that begins with a blank goes on with the field before it.
+  return next === space || next === tab ? undefined : head.slice(from, end);
 }

@@ -257,7 +257,7 @@ describe('gathered output', () => {
     const writes: string[] = [];
     const turns: (() => void)[] = [];
     const output = new GatheredOutput(
-      (bytes) => writes.push(Buffer.from(bytes).toString('latin1')),
+      (output) => writes.push(Buffer.from(output as string, 'latin1').toString('latin1')),
       (flush) => turns.push(flush),
     );
     output.text('head\u00e9');

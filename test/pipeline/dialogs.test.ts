@@ -79,6 +79,20 @@ describe('the calls of an instance', () => {
     assert.equal(dialogs.size, 0);
   });
 
+  it('are told apart by tags in a line that goes on in the next one', () => {
+    const { dialogs } = given();
+    const lines = (from: string, cseq: string): string =>
+      `\r\n${from}\r\nTo: <sip:b@c>;tag=two\r\nCall-ID: one\r\nCSeq: ${cseq}\r\n\r\n`;
+    const folded = lines('From: <sip:a@b>\r\n ;tag=one', '1 INVITE');
+    dialogs.response(Buffer.from(`SIP/2.0 200 OK${folded}`), 0);
+    assert.equal(dialogs.size, 1);
+    dialogs.request(Buffer.from(`BYE sip:b@c SIP/2.0${lines('From: <sip:a@b>', '2 BYE')}`), 0);
+    assert.equal(dialogs.size, 1, 'another dialog of this call');
+    const whole = lines('From: <sip:a@b>;tag=one', '2 BYE');
+    dialogs.request(Buffer.from(`BYE sip:b@c SIP/2.0${whole}`), 0);
+    assert.equal(dialogs.size, 0);
+  });
+
   it('say nothing of messages that are broken', () => {
     const { dialogs } = given();
     for (const text of ['INVITE ', 'BYE x', 'SIP/2.0 200', 'SIP/2.0 200 OK\r\n\r\n', 'I', ''])

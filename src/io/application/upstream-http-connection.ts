@@ -72,8 +72,8 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
     this.#socket = socket;
     this.#timeouts = timeouts;
     this.#pool = pool;
-    this.#output = new GatheredOutput((bytes) => {
-      this.#write(bytes);
+    this.#output = new GatheredOutput((output) => {
+      this.#write(output);
     }, atTurnEnd);
     this.#wait('connect');
     this.#on('connect', () => this.#connected());
@@ -379,9 +379,9 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
     this.#exchange?.response.resume();
   }
 
-  #write(bytes: Uint8Array | string): void {
+  #write(output: Uint8Array | string): void {
     if (this.#socket.destroyed) return;
-    if (!this.#socket.write(bytes as string, 'latin1') && this.#exchange?.isRequestComplete === false) {
+    if (!this.#socket.write(output, 'latin1') && this.#exchange?.isRequestComplete === false) {
       this.#isAskerPaused = true;
       this.#exchange.response.pause();
     }

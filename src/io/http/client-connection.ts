@@ -57,8 +57,8 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
     this.remote = remote;
     this.context = context;
     this.#clock = new ConnectionClock(context);
-    this.output = new GatheredOutput((bytes) => {
-      this.#write(bytes);
+    this.output = new GatheredOutput((output) => {
+      this.#write(output);
     }, atTurnEnd);
     this.#clock.set('idle');
   }
@@ -363,9 +363,9 @@ export class ClientConnection implements ExchangeHost, BodySink, HttpClient {
     this.progressed();
   }
 
-  #write(bytes: Uint8Array | string): void {
+  #write(output: Uint8Array | string): void {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
-    if (!this.#socket.write(bytes as string, 'latin1')) this.#exchange?.clientFull(true);
+    if (!this.#socket.write(output, 'latin1')) this.#exchange?.clientFull(true);
     this.progressed();
   }
 }
