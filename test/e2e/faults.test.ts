@@ -299,9 +299,6 @@ describe('five peers, each in a network of its own, under load', { timeout: 300_
     ]) {
       await t.test(fault.name, (test) => faults.run(test, fault));
     }
-    await (
-      await import('node:fs/promises')
-    ).writeFile('/tmp/w/ft.log', rig.peers.flatMap((p) => p.lines).join('\n'));
     await t.test('calls, seen from the callers', (test) => faults.judgeCalls(test));
     await t.test('counters say what the logs say', async () => {
       for (const peer of rig.peers) {
