@@ -63,6 +63,9 @@ export class ClusterSide {
   readonly #rampAlarm: Alarm;
   readonly #quorum = new Quorum();
   #isMinority = false;
+  /** When a minority that is over ends at the latest, whatever links are still down. */
+  readonly #healAlarm: Alarm;
+  #healedAtMs = Infinity;
   #gossip: GossipAgent | undefined;
   #discovery: Discovery | undefined;
   /** Looks whether what this peer waits for while it joins has come. */
@@ -77,6 +80,7 @@ export class ClusterSide {
     this.#ringAlarm = new Alarm(() => this.#keeper.catchUp(now()), now);
     this.#rampUp = new RampUp(rampUp);
     this.#rampAlarm = new Alarm(() => this.announce(this.#status), now);
+    this.#healAlarm = new Alarm(() => this.#judgeMinority(), now);
   }
 
   get view(): ClusterView {
@@ -138,9 +142,7 @@ export class ClusterSide {
     const { seeds, discovery, allowAlone } = this.#parts.config.gossip;
     if (allowAlone && seeds.length === 0 && !findsOthers(discovery)) return;
     const isMet = (): boolean => this.#peers.length > 0;
-    const isLinked = (): boolean =>
-      isMet() && this.#peers.every(({ name }) => this.#parts.links().isUp(name));
-    const isReady = (): boolean => isLinked() && this.#parts.shared.isCaughtUp();
+    const isReady = (): boolean => isMet() && this.#isLinked() && this.#parts.shared.isCaughtUp();
     this.#membersChanged(this.members());
     if (!allowAlone) await this.#until(isMet);
     await Promise.race([this.#until(isReady), passed(peerLimits.joinWaitMs)]);
@@ -203,6 +205,7 @@ export class ClusterSide {
   /** A link came up. */
   peerUp(): void {
     this.#joining?.();
+    this.#judgeMinority();
   }
 
   /** Tells the others that this peer goes; settles when that is spread. */
@@ -213,6 +216,7 @@ export class ClusterSide {
   async stop(): Promise<void> {
     this.#ringAlarm.set(Infinity);
     this.#rampAlarm.set(Infinity);
+    this.#healAlarm.set(Infinity);
     await this.#gossip?.stop();
   }
 
@@ -283,27 +287,45 @@ export class ClusterSide {
     const { config, links, shared } = this.#parts;
     this.#keeper.membersChanged(members, now());
     this.#ringAlarm.set(this.#keeper.dueMs);
-    this.#countMembers(members);
     const living = livingOf(members);
     this.#peers = living
       .filter(({ name }) => name !== config.name)
       .map(({ name, announced: { epoch, link } }) => ({ name, epoch, address: link }));
     links().setPeers(this.#peers);
     shared.membersChanged(living);
+    this.#countMembers(members);
     this.#joining?.();
   }
 
   /** Members of other kinds, such as observers, have no part in a majority. */
   #countMembers(members: readonly Member[]): void {
-    const { config, log } = this.#parts;
     const peers = members.filter(({ tags }) => readAnnouncement(tags) !== undefined);
     this.#quorum.update(peers, now());
-    const { isMinority, living, size } = this.#quorum;
-    if (isMinority === this.#isMinority) return;
+    this.#judgeMinority();
+  }
+
+  /** A minority is over when the others are back and linked: until then calls of theirs would go astray. */
+  #judgeMinority(): void {
+    const { isMinority, inSight, size } = this.#quorum;
+    const { config, log } = this.#parts;
+    if (isMinority || !this.#isMinority) this.#healedAtMs = Infinity;
+    else if (this.#healedAtMs === Infinity) this.#healedAtMs = now();
+    const waitsUntilMs = this.#healedAtMs + peerLimits.joinWaitMs;
+    const isWaiting = waitsUntilMs !== Infinity && now() < waitsUntilMs && !this.#isLinked();
+    this.#healAlarm.set(isWaiting ? waitsUntilMs : Infinity);
+    if (isWaiting || isMinority === this.#isMinority) return;
     this.#isMinority = isMinority;
-    const seen = { living, size, minority: config.cluster.minority };
+    const seen = { inSight, size, minority: config.cluster.minority };
     if (isMinority) log.warn(seen, 'less than half of the cluster is in sight');
     else log.info(seen, 'at least half of the cluster is in sight again');
+  }
+
+  /** There is a link to every other peer that nobody suspects. */
+  #isLinked(): boolean {
+    const { doubts } = this.view;
+    return this.#peers.every(
+      ({ name }) => doubts.get(name) === Infinity || this.#parts.links().isUp(name),
+    );
   }
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 import type { Logger } from 'pino';
 import { parseConfig } from '../src/config/index.ts';
@@ -14,6 +15,7 @@ class Shared implements SharedState {
   readonly receivedStates: string[] = [];
   /** Called whenever somebody asks whether the peer has caught up. */
   onAsked: () => void = () => undefined;
+  onChange: () => void = () => undefined;
 
   bytes(): Uint8Array {
     return this.state;
@@ -34,6 +36,7 @@ class Shared implements SharedState {
 
   membersChanged(living: readonly LivingMember[]): void {
     this.living = living;
+    this.onChange();
   }
 }
 
@@ -42,10 +45,18 @@ interface Given {
   readonly shared: Shared;
   readonly counters: Counters;
   readonly lines: string[];
+  readonly links: { isUp: (name: string) => boolean };
+  /** Resolves when it holds; looked at with each line of the log and each change of members. */
+  until(holds: () => boolean): Promise<void>;
 }
 
 /** Gossip on loopback; links that are up at once. */
-async function start(t: TestContext, name: string, seeds: readonly string[]): Promise<Given> {
+async function start(
+  t: TestContext,
+  name: string,
+  seeds: readonly string[],
+  more: object = {},
+): Promise<Given> {
   const parsed = parseConfig(
     JSON.stringify({
       name,
@@ -53,13 +64,18 @@ async function start(t: TestContext, name: string, seeds: readonly string[]): Pr
       sip: { listeners: [{ transport: 'udp' }] },
       stamps: { keys: [{ id: 'test', secret: 'a secret of the tests alone' }] },
       application: { kind: 'embedded', module: 'demo' },
+      ...more,
     }),
     'test.yaml',
   );
   assert.ok(parsed.ok, JSON.stringify(parsed));
   const links = { setPeers: () => undefined, isUp: () => true };
   const [counters, shared, lines] = [new Counters(), new Shared(), [] as string[]];
-  const tell = (_fields: object, line: string): void => void lines.push(line);
+  const news = new EventEmitter();
+  const tell = (_fields: object, line: string): void => {
+    lines.push(line);
+    news.emit('change');
+  };
   const side = new ClusterSide({
     config: parsed.config,
     log: { debug: tell, info: tell, warn: tell, error: tell } as unknown as Logger,
@@ -78,7 +94,11 @@ async function start(t: TestContext, name: string, seeds: readonly string[]): Pr
   t.after(() => side.stop());
   shared.state = Buffer.from(`state of ${name}`);
   await side.start();
-  return { side, shared, counters, lines };
+  shared.onChange = () => news.emit('change');
+  const until = async (holds: () => boolean): Promise<void> => {
+    while (!holds()) await once(news, 'change');
+  };
+  return { side, shared, counters, lines, links, until };
 }
 
 /** Whether a promise has settled once all that was due has run. */
@@ -120,5 +140,44 @@ describe('a peer that joins', () => {
     await two.side.joined();
     assert.equal(two.counters.get('cluster_state', 'not-caught-up'), 1);
     assert.ok(two.lines.some((line) => line.includes('newer state of the cluster')));
+  });
+});
+
+describe('a peer that is cut off', () => {
+  it('is in the minority while it suspects most of the others, and until its links to them are back', async (t) => {
+    const cluster = { cluster: { name: 'minority', minority: 'unready' } };
+    const one = await start(t, 'one', [], cluster);
+    const seeds = [`127.0.0.1:${one.side.port}`];
+    const others = await Promise.all(
+      ['two', 'three'].map((name) => start(t, name, seeds, cluster)),
+    );
+    await Promise.all(others.map(({ side }) => side.joined()));
+    assert.equal(one.side.minority, undefined);
+    for (const { side } of others) await side.stop();
+    await one.until(() => one.lines.includes('less than half of the cluster is in sight'));
+    assert.equal(one.side.minority, 'unready');
+    const states = one.side.members().map(({ state }) => state);
+    assert.ok(states.includes('suspect'), 'not all of them had to be dead for that');
+    let isLinked = false;
+    one.links.isUp = () => isLinked;
+    for (const name of ['two', 'three']) await (await start(t, name, seeds, cluster)).side.joined();
+    await one.until(() => one.side.members().every(({ state }) => state === 'alive'));
+    assert.equal(one.side.minority, 'unready');
+    isLinked = true;
+    one.side.peerUp();
+    assert.equal(one.side.minority, undefined);
+  });
+
+  it('does not wait for ever for links that do not come', async (t) => {
+    const one = await start(t, 'one', []);
+    const seeds = [`127.0.0.1:${one.side.port}`];
+    const others = await Promise.all(['two', 'three'].map((name) => start(t, name, seeds)));
+    await Promise.all(others.map(({ side }) => side.joined()));
+    for (const { side } of others) await side.stop();
+    await one.until(() => one.lines.includes('less than half of the cluster is in sight'));
+    one.links.isUp = () => false;
+    for (const name of ['two', 'three']) await start(t, name, seeds);
+    await one.until(() => one.lines.includes('at least half of the cluster is in sight again'));
+    assert.equal(one.side.minority, undefined);
   });
 });

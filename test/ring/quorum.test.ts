@@ -25,9 +25,9 @@ describe('Quorum', () => {
   it('is lost with more than half of the members at once, and back with them', () => {
     const quorum = quorumOf(5);
     quorum.update(members(5, 'de'), 1_000);
-    assert.deepEqual([quorum.living, quorum.size, quorum.isMinority], [3, 5, false]);
+    assert.deepEqual([quorum.inSight, quorum.size, quorum.isMinority], [3, 5, false]);
     quorum.update(members(5, 'cde'), 2_000);
-    assert.deepEqual([quorum.living, quorum.size, quorum.isMinority], [2, 5, true]);
+    assert.deepEqual([quorum.inSight, quorum.size, quorum.isMinority], [2, 5, true]);
     quorum.update(members(5, 'de'), 3_000);
     assert.equal(quorum.isMinority, false);
   });
@@ -52,11 +52,24 @@ describe('Quorum', () => {
     assert.deepEqual([late.size, late.isMinority], [1, false]);
   });
 
-  it('counts a suspect as living', () => {
-    const quorum = quorumOf(3);
-    const suspects = members(3).map(({ name }) => ({ name, state: 'suspect' as const }));
-    quorum.update(suspects, 1_000);
-    assert.deepEqual([quorum.living, quorum.isMinority], [3, false]);
+  it('does not count a suspect as in sight, and misses nobody for a suspicion', () => {
+    const quorum = quorumOf(5);
+    const suspected = (names: string): CountedMember[] =>
+      members(5).map(({ name }) => ({ name, state: names.includes(name) ? 'suspect' : 'alive' }));
+    quorum.update(suspected('de'), 1_000);
+    assert.deepEqual([quorum.inSight, quorum.size, quorum.isMinority], [3, 5, false]);
+    quorum.update(suspected('cde'), 1_100);
+    assert.deepEqual([quorum.inSight, quorum.size, quorum.isMinority], [2, 5, true]);
+    quorum.update(suspected('d'), 1_200);
+    assert.deepEqual([quorum.inSight, quorum.size, quorum.isMinority], [4, 5, false]);
+  });
+
+  it('learns nobody from a suspicion', () => {
+    const quorum = new Quorum();
+    const [first, ...others] = members(5);
+    const heard = others.map(({ name }) => ({ name, state: 'suspect' as const }));
+    quorum.update([first!, ...heard], 0);
+    assert.deepEqual([quorum.inSight, quorum.size, quorum.isMinority], [1, 1, false]);
   });
 
   it('forgets losses that lie far enough apart: the cluster became smaller', () => {
