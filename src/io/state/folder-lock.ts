@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 
@@ -10,12 +10,12 @@ interface Holder {
   readonly started: string;
 }
 
-/** Tries to take the place of a holder that is gone. */
+/** Tries to take a folder whose lock others take or give back meanwhile. */
 const attempts = 3;
 
 /**
  * Takes a folder for this process by a file that names it. The file of a process that was killed is
- * replaced.
+ * replaced, by one process however many try.
  *
  * @returns undefined, or which living process holds the folder
  * @throws the error of the system when the file cannot be written
@@ -28,15 +28,45 @@ export async function lockFolder(file: string, peer: string): Promise<string | u
     for (let attempt = 0; attempt < attempts; attempt++) {
       if (await place(draft, file)) return undefined;
       const found = await textOf(file);
-      const holder = found === undefined ? undefined : readHolder(found);
+      if (found === undefined) continue;
+      const holder = readHolder(found);
       if (holder !== undefined && isRunning(holder)) {
         return `the process ${holder.pid} (peer ${holder.peer}) uses it`;
       }
-      if (found !== undefined) await discard(file, found);
+      const taken = await takeOver(file, found, draft, peer);
+      if (taken.kind === 'busy') return taken.by;
+      if (taken.kind === 'done') return undefined;
     }
     return 'other processes take it at the same time';
   } finally {
     await rm(draft, { force: true });
+  }
+}
+
+type TakeOver =
+  { readonly kind: 'done' | 'changed' } | { readonly kind: 'busy'; readonly by: string };
+
+/**
+ * Puts a draft in the place of a file whose holder is gone. Between a look at the file and its
+ * replacement another may have done the same, and would lose what it holds: so a further lock, named
+ * for the text that is replaced, lets one process at a time look and replace. It may be left by a
+ * crash too, and is then taken over in the same way; each such crash makes the name longer.
+ */
+async function takeOver(
+  file: string,
+  gone: string,
+  draft: string,
+  peer: string,
+): Promise<TakeOver> {
+  const turn = `${file}.${createHash('sha256').update(gone).digest('hex').slice(0, 16)}`;
+  const by = await lockFolder(turn, peer);
+  if (by !== undefined) return { kind: 'busy', by };
+  try {
+    if ((await textOf(file)) !== gone) return { kind: 'changed' };
+    await rename(draft, file);
+    return { kind: 'done' };
+  } finally {
+    await unlockFolder(turn);
   }
 }
 
@@ -49,19 +79,6 @@ async function place(draft: string, file: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     return false;
   }
-}
-
-/** Removes the file of a holder that is gone, but not that of another who replaced it meanwhile. */
-async function discard(file: string, expected: string): Promise<void> {
-  const aside = `${file}.${randomUUID()}`;
-  try {
-    await rename(file, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  if ((await textOf(aside)) !== expected) await place(aside, file);
-  await rm(aside, { force: true });
 }
 
 export async function unlockFolder(file: string): Promise<void> {
