@@ -14,10 +14,16 @@ export function servesItsSessions(view: ClusterView, instance: string): boolean 
   return status !== undefined && status !== 'disabled';
 }
 
-/** Names the instances that may be asked in turn; what begins something asks suspect ones last. */
+/**
+ * Names the instances that may be asked in turn; what begins something asks suspect ones last. Behind them
+ * it has the peer's own instance, for a peer that cannot reach them. A session that goes on has not: better
+ * refused than brought where nobody knows it.
+ */
 export class Candidates {
   readonly #attemptsMax: number;
   #view: ClusterView | undefined;
+  /** Undefined: it is not ready. */
+  #own: string | undefined;
   #ready: ReadonlySet<string> = new Set();
   /** Those that take their turn: all that are ready, but for the suspect ones while others are left. */
   #inTurn: readonly string[] = [];
@@ -27,7 +33,7 @@ export class Candidates {
   /** The same of sessions that begin. */
   #ofNewDigest = new Map<string, readonly string[]>();
 
-  /** @param attemptsMax at least 1; how many are named at most */
+  /** @param attemptsMax at least 1; how many are named at most, the own instance behind them not counted */
   constructor(attemptsMax: number) {
     this.#attemptsMax = attemptsMax;
   }
@@ -54,10 +60,11 @@ export class Candidates {
   /** For a session that begins with a key: its owner, or the next one that is not suspect. */
   byKey(view: ClusterView, keyDigest: string): readonly string[] {
     this.#look(view);
-    if (this.#lastChoice.length === 0) return this.#inRingOrder(view, keyDigest);
-    return this.#remembered(this.#ofNewDigest, keyDigest, () =>
+    if (this.#lastChoice.length === 0) return this.#withOwn(this.#inRingOrder(view, keyDigest));
+    const names = this.#remembered(this.#ofNewDigest, keyDigest, () =>
       trustedFirst(keyDigest, view, this.#attemptsMax + 1),
     );
+    return this.#withOwn(names);
   }
 
   /** The next ready instance and those behind it; takes the turn. */
@@ -66,7 +73,12 @@ export class Candidates {
     const candidates = this.#rotation(roundRobin.turn);
     const count = this.#inTurn.length;
     roundRobin.turn = count === 0 ? 0 : (roundRobin.turn + 1) % count;
-    return candidates;
+    return this.#withOwn(candidates);
+  }
+
+  #withOwn(names: readonly string[]): readonly string[] {
+    const own = this.#own;
+    return own === undefined || names.includes(own) ? names : [...names, own];
   }
 
   #inRingOrder(view: ClusterView, keyDigest: string): readonly string[] {
@@ -110,6 +122,7 @@ export class Candidates {
     const names = ready.map(({ name }) => name).sort();
     const trusted = names.filter((name) => !isSuspect(name, view));
     this.#ready = new Set(names);
+    this.#own = this.#ready.has(view.self) ? view.self : undefined;
     this.#inTurn = trusted.length === 0 ? names : trusted;
     this.#lastChoice = trusted.length === 0 ? [] : names.filter((name) => isSuspect(name, view));
   }

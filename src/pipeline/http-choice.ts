@@ -68,7 +68,8 @@ export interface PendingChoice {
 }
 
 /**
- * Chooses the instances for a request. Decides alike at every peer with the same view, the rotation apart.
+ * Chooses the instances for a request. Decides alike at every peer with the same view, the rotation and the
+ * own instance behind all others apart.
  *
  * A jvmRoute goes before `BEKEY`: it says who has the session, `BEKEY` only who should have it when nobody
  * has. Rules go before a session id without living route: they are what SIP goes by, and the id may be

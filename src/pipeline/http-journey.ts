@@ -35,7 +35,7 @@ export interface HttpJourneyParts {
 /** A request that has an instance. */
 export interface HttpRoute {
   readonly kind: 'route';
-  /** Instances to ask, the chosen one first; never empty. */
+  /** Instances to ask, the chosen one first, perhaps the own one behind all that may get it; never empty. */
   readonly candidates: readonly string[];
   readonly reason: RoutingReason;
   /** Empty where no key was needed. */
@@ -96,6 +96,11 @@ export class HttpJourney {
     this.#sessionCookies = new Set(routing.sessionCookies);
   }
 
+  /** Instances that one request is offered to, the first included. */
+  get offersMax(): number {
+    return this.#parts.routing.attemptsMax;
+  }
+
   /** Told with every 503. */
   get retryAfterSeconds(): number {
     return this.#parts.routing.retryAfterSeconds;
@@ -133,8 +138,8 @@ export class HttpJourney {
     return this.#lastResort(request, route.remote, () => route.head);
   }
 
-  /** What travels beside the request to this candidate. */
-  envelope(route: HttpRoute, instance: string): Envelope {
+  /** What travels beside the request to this candidate. @param isLast nobody may be asked behind it */
+  envelope(route: HttpRoute, instance: string, isLast: boolean): Envelope {
     return {
       keyDigest: route.keyDigest,
       instance,
@@ -143,7 +148,7 @@ export class HttpJourney {
       ingressPeer: route.view.self,
       hop: instance === route.view.self ? 0 : 1,
       transaction: '',
-      isLastOffer: this.#parts.routing.unavailableHost === undefined && isLast(route, instance),
+      isLastOffer: isLast && this.#parts.routing.unavailableHost === undefined,
     };
   }
 
@@ -200,11 +205,6 @@ export class HttpJourney {
     counters.count('http_elsewhere', 'sent');
     return { kind: 'elsewhere', host, head: head() };
   }
-}
-
-/** Nobody is left to be asked behind this one. */
-function isLast({ candidates }: HttpRoute, instance: string): boolean {
-  return candidates[candidates.length - 1] === instance;
 }
 
 /** Whether new stamps are due though the response makes no session. @param instance who answered */

@@ -46,11 +46,75 @@ describe('instances that may be asked in turn', () => {
     }
   });
 
+  describe('have, at a peer that may reach none of them, its own instance behind', () => {
+    const digest = digestOf('42');
+    const order = five.ring.successors(digest, 5);
+
+    it('where a session begins with a key, unless it is among them', () => {
+      for (const [at, self] of order.entries()) {
+        const candidates = new Candidates(3);
+        const named = order.slice(0, 3);
+        const expected = at < 3 ? named : [...named, self];
+        const view = { ...five, self };
+        assert.deepEqual(candidates.byKey(view, digest), expected);
+        assert.deepEqual(candidates.byKey(view, digest), expected, 'remembered');
+      }
+    });
+
+    it('where suspect ones are passed over', () => {
+      const doubts = new Map([[order[0]!, Infinity]]);
+      for (const self of [order[0]!, order[4]!]) {
+        const view = { ...five, self, doubts };
+        const expected = [order[1], order[2], order[3], self];
+        assert.deepEqual(new Candidates(3).byKey(view, digest), expected);
+      }
+    });
+
+    it('where a session begins in turn', () => {
+      const candidates = new Candidates(2);
+      const roundRobin = { turn: 0 };
+      const turns = [1, 2, 3, 4, 5, 6].map(() => candidates.next(five, roundRobin));
+      assert.deepEqual(turns, [
+        ['p1', 'p2'],
+        ['p2', 'p3', 'p1'],
+        ['p3', 'p4', 'p1'],
+        ['p4', 'p5', 'p1'],
+        ['p5', 'p1'],
+        ['p1', 'p2'],
+      ]);
+    });
+
+    it('but not where a session goes on: the own instance does not know it', () => {
+      for (const self of order) {
+        const candidates = new Candidates(2);
+        const view = { ...five, self };
+        candidates.byKey(view, digest);
+        assert.deepEqual(candidates.sticky(view, undefined, digest, 0), order.slice(0, 2));
+        assert.deepEqual(candidates.sticky(view, order[1], digest, 0), [order[1], order[0]]);
+        assert.deepEqual(candidates.sticky(view, 'p3', '', 3), ['p3', 'p4']);
+      }
+    });
+
+    it('unless that is not ready', () => {
+      const others = { p1: 'ready', p2: 'ready', p3: 'ready' } as const;
+      for (const status of ['joining', 'draining', 'disabled'] as const) {
+        const view = clusterView('p4', { ...others, p4: status });
+        const candidates = new Candidates(2);
+        assert.deepEqual(candidates.byKey(view, digest), view.ring.successors(digest, 2));
+        assert.deepEqual(candidates.next(view, { turn: 0 }), ['p1', 'p2']);
+      }
+      const stranger = { ...five, self: 'p9' };
+      assert.deepEqual(new Candidates(2).next(stranger, { turn: 0 }), ['p1', 'p2']);
+    });
+  });
+
   describe('while some of them are suspect', () => {
     const digest = digestOf('42');
     const order = five.ring.successors(digest, 5);
+    /** As a peer without an instance of its own sees it. */
     const suspecting = (...names: readonly string[]): ClusterView => ({
       ...five,
+      self: 'p9',
       doubts: new Map(names.map((name) => [name, Infinity])),
     });
 
@@ -64,7 +128,7 @@ describe('instances that may be asked in turn', () => {
     it('are the others first for a session that begins with a key', () => {
       const candidates = new Candidates(3);
       const [first, second, third, fourth, fifth] = order as [string, ...string[]];
-      assert.deepEqual(candidates.byKey(five, digest), [first, second, third]);
+      assert.deepEqual(candidates.byKey(suspecting(), digest), [first, second, third]);
       assert.deepEqual(candidates.byKey(suspecting(first), digest), [second, third, fourth]);
       const four = suspecting(first, second!, third!, fifth!);
       assert.deepEqual(candidates.byKey(four, digest), [fourth, first, second]);

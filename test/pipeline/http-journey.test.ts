@@ -119,8 +119,8 @@ describe('which instance an initial HTTP request goes to', () => {
     assert.equal(decided.reason, 'rule');
     assert.equal(decided.keyDigest, digestOf('42'));
     assert.deepEqual(decided.candidates, three.ring.successors(digestOf('42'), 3));
-    const [first, second, last] = decided.candidates;
-    assert.deepEqual(journey.envelope(decided, first!), {
+    const [first] = decided.candidates;
+    assert.deepEqual(journey.envelope(decided, first!, false), {
       keyDigest: digestOf('42'),
       instance: first,
       reason: 'rule',
@@ -130,10 +130,12 @@ describe('which instance an initial HTTP request goes to', () => {
       transaction: '',
       isLastOffer: false,
     });
-    assert.equal(journey.envelope(decided, 'p1').hop, 0);
-    assert.equal(journey.envelope(decided, 'p2').hop, 1);
-    assert.equal(journey.envelope(decided, second!).isLastOffer, false);
-    assert.equal(journey.envelope(decided, last!).isLastOffer, true);
+    assert.equal(journey.envelope(decided, 'p1', false).hop, 0);
+    assert.equal(journey.envelope(decided, 'p2', false).hop, 1);
+    assert.equal(journey.envelope(decided, 'p2', true).isLastOffer, true);
+    const unavailableHost = { host: 'sorry.example:80', mode: 'proxy' } as const;
+    const other = createJourney({ view: three, routing: { unavailableHost } }).journey;
+    assert.equal(other.envelope(route(other, '/'), 'p2', true).isLastOffer, false);
   });
 
   it('without a key from the rules, remote host and port decide', () => {

@@ -98,7 +98,7 @@ describe('what decides, in order', () => {
     const { journey } = journeyOf(setting);
     const reasonOf = (target: string, headers = ''): string => {
       const route = routed(journey, target, headers);
-      return journey.envelope(route, route.candidates[0]!).reason;
+      return journey.envelope(route, route.candidates[0]!, false).reason;
     };
     assert.equal(reasonOf('/;jsessionid=s.r1'), 'addressed');
     assert.equal(reasonOf('/?call=c'), 'rule');
@@ -362,7 +362,8 @@ describe('peers with the same view', () => {
         const digest = asked.bekey === undefined ? undefined : digestOf(asked.bekey);
         const headers = stampLine(digest, asked.beroute) + ids;
         const routing = { ...converged, affinityKeys: ['call'], attemptsMax };
-        const decisions = ['p1', 'p2', 'p9'].map((self, turn) => {
+        const peers = ['p1', 'p2', 'p9'];
+        const decisions = peers.map((self, turn) => {
           const rig = journeyOf({
             view: { ...view, self },
             routing,
@@ -373,10 +374,11 @@ describe('peers with the same view', () => {
           return { decision, rig };
         });
         const [first] = decisions;
-        for (const { decision, rig } of decisions) {
+        for (const [at, { decision, rig }] of decisions.entries()) {
           assert.equal(decision.kind, first!.decision.kind);
           if (decision.kind !== 'route' || first!.decision.kind !== 'route') continue;
-          assert.ok(decision.candidates.length <= attemptsMax);
+          const behind = decision.candidates.slice(attemptsMax);
+          assert.deepEqual(behind, behind.length === 0 ? [] : [peers[at]]);
           assert.equal(new Set(decision.candidates).size, decision.candidates.length);
           for (const name of decision.candidates) {
             const status = view.instances.get(name)?.status;
@@ -386,7 +388,8 @@ describe('peers with the same view', () => {
           assert.equal(decision.keyDigest, first!.decision.keyDigest);
           assert.equal(decision.candidates[0], first!.decision.candidates[0]);
           if (decision.keyDigest !== '') {
-            assert.deepEqual(decision.candidates, first!.decision.candidates);
+            const named = first!.decision.candidates.slice(0, attemptsMax);
+            assert.deepEqual(decision.candidates.slice(0, attemptsMax), named);
           }
         }
       }),
@@ -439,19 +442,23 @@ describe('session ids and keys of hostile clients', () => {
 describe('how many instances a request is offered to', () => {
   const many = clusterView('a', { a: 'ready', b: 'ready', c: 'ready', d: 'ready', e: 'ready' });
   for (const attemptsMax of [1, 2, 5, 8]) {
-    it(`${attemptsMax} at most, whoever chose`, () => {
+    it(`${attemptsMax} at most, whoever chose, and where it begins the own one behind`, () => {
       const { journey } = journeyOf({
         view: many,
         routing: { affinityKeys: ['call'], attemptsMax },
       });
       const expected = Math.min(attemptsMax, 5);
-      for (const [target, line] of [
-        ['/', ''],
-        ['/?call=1', ''],
-        ['/', stampLine(undefined, 'c')],
-        ['/', stampLine(digestOf('x'), 'c')],
+      for (const [target, line, begins] of [
+        ['/', '', true],
+        ['/?call=1', '', true],
+        ['/', stampLine(undefined, 'c'), false],
+        ['/', stampLine(digestOf('x'), 'c'), false],
       ] as const) {
-        assert.equal(routed(journey, target, line).candidates.length, expected);
+        const { candidates } = routed(journey, target, line);
+        const named = candidates.slice(0, expected);
+        const behind = begins && !named.includes('a') ? ['a'] : [];
+        assert.equal(named.length, expected);
+        assert.deepEqual(candidates.slice(expected), behind);
       }
     });
   }

@@ -9,8 +9,9 @@ import {
   type ResponseHead,
   type ResponseReceiver,
 } from '../../http/index.ts';
-import type { HttpDecision, HttpElsewhere, HttpRoute } from '../../pipeline/http-journey.ts';
+import type { HttpDecision, HttpElsewhere } from '../../pipeline/http-journey.ts';
 import type { HttpRemote } from '../../pipeline/http-forward.ts';
+import { HttpOffers } from '../../pipeline/http-offers.ts';
 import { mayRetry } from '../../pipeline/http-retry.ts';
 import type { ClientWriter } from './client-writer.ts';
 import { errorResponse, type OwnResponse, redirectResponse } from './error-response.ts';
@@ -51,17 +52,11 @@ export class ClientExchange implements ResponseReceiver {
   readonly #request: ReceivedRequest;
   readonly #writer: ClientWriter;
   readonly #body = new ReplayBody(httpLimits.replayBytesMax);
-  #route: HttpRoute | undefined;
-  #candidate = 0;
-  #instance = '';
+  #offers: HttpOffers | undefined;
   #serving: RequestReceiver | undefined;
   #isOffering = false;
   /** How the offer under way, or the last one, ended; the request may go on. */
   #failure: ResetCode | undefined;
-  /** Answered when nobody is left. */
-  #unservedStatus = 503;
-  /** All offers so far were refused, or could not be made: nothing of the request was processed. */
-  #isUntouched = true;
   /** Some head has been passed on, if only 100: nobody else may answer any more. */
   #hasAnswer = false;
   /** No instance is left: another server has the request. */
@@ -102,7 +97,7 @@ export class ClientExchange implements ResponseReceiver {
   #follow(decision: HttpDecision): void {
     switch (decision.kind) {
       case 'route':
-        this.#route = decision;
+        this.#offers = new HttpOffers(decision, this.#host.context.journey.offersMax);
         this.#offer();
         return;
       case 'pending':
@@ -216,7 +211,8 @@ export class ClientExchange implements ResponseReceiver {
     try {
       this.#writeHead(head);
     } catch (error) {
-      this.#host.context.log.error({ error, instance: this.#instance }, 'HTTP response refused');
+      const instance = this.#offers?.instance;
+      this.#host.context.log.error({ error, instance }, 'HTTP response refused');
       this.fail(502, 'broken');
       return;
     }
@@ -260,8 +256,7 @@ export class ClientExchange implements ResponseReceiver {
       return;
     }
     this.#failure = code;
-    this.#unservedStatus = statusOfReset[code];
-    if (code !== 'refused') this.#isUntouched = false;
+    this.#offers?.failed(code);
     if (!this.#isOffering) this.#guard(() => this.#offer());
   }
 
@@ -296,52 +291,52 @@ export class ClientExchange implements ResponseReceiver {
   }
 
   #mayOfferAgain(code: ResetCode): boolean {
-    const route = this.#route;
-    if (route === undefined || this.#isElsewhere) return false;
+    const offers = this.#offers;
+    if (offers === undefined || this.#isElsewhere) return false;
     const request = { method: this.#request.method, canReplay: this.#body.canReplay };
     const retry = mayRetry(request, { code, hasAnswer: this.#hasAnswer });
     if (retry !== 'budgeted') return retry === 'free';
     // What began with a tunnel was never meant to be idempotent.
     if (this.#request.framing.kind === 'tunnel') return false;
-    if (this.#candidate >= route.candidates.length) return false;
+    if (!offers.hasNext) return false;
     const { retries, nowMs, counters } = this.#host.context;
     if (retries.take(nowMs)) return true;
     counters.count('http_retry_budget', 'exhausted');
     return false;
   }
 
-  /** Goes through the candidates, each of them once, until one takes the request. */
+  /** Goes through the candidates until one takes the request. */
   #offer(): void {
-    const route = this.#route!;
+    const offers = this.#offers!;
     this.#isOffering = true;
-    while (this.#candidate < route.candidates.length) {
-      if (this.#candidate > 0) {
+    let isTaken = false;
+    while (!isTaken && offers.next()) {
+      if (offers.isRepeated) {
         this.#host.context.counters.count('http_retries', this.#failure ?? 'refused');
       }
-      this.#instance = route.candidates[this.#candidate++]!;
-      if (this.#offerTo(route, this.#instance)) {
-        this.#isOffering = false;
-        return;
-      }
+      isTaken = this.#offerTo(offers);
     }
     this.#isOffering = false;
-    this.#withoutInstance(route);
+    if (!isTaken) this.#withoutInstance(offers);
   }
 
-  #withoutInstance(route: HttpRoute): void {
-    const resort = this.#isUntouched
+  #withoutInstance({ route, isUntouched, latestFailure }: HttpOffers): void {
+    const resort = isUntouched
       ? this.#host.context.journey.whenAllRefused(this.#request, route)
       : undefined;
     if (resort !== undefined) this.#follow(resort);
-    else this.fail(this.#unservedStatus);
+    else this.fail(latestFailure === undefined ? 503 : statusOfReset[latestFailure]);
   }
 
   /** @returns whether the search is over */
-  #offerTo(route: HttpRoute, instance: string): boolean {
-    const { context } = this.#host;
+  #offerTo(offers: HttpOffers): boolean {
+    const { journey, serve } = this.#host.context;
+    const { route, instance, hasNext } = offers;
     this.#beginOffer();
-    const envelope = context.journey.envelope(route, instance);
-    return this.#hasTaken(context.serve(instance, route.head, envelope, this));
+    const envelope = journey.envelope(route, instance, !hasNext);
+    const serving = serve(instance, route.head, envelope, this);
+    if (serving === undefined) offers.unreached();
+    return this.#hasTaken(serving);
   }
 
   /** There is nobody behind: what becomes of it is the answer. */
@@ -409,9 +404,11 @@ export class ClientExchange implements ResponseReceiver {
     }
     const { journey, date } = this.#host.context;
     this.#decidePersistence();
-    const cookies = this.#isElsewhere
-      ? HeaderBlock.empty
-      : journey.responseCookies(this.#route!, this.#instance, head);
+    const offers = this.#isElsewhere ? undefined : this.#offers;
+    const cookies =
+      offers === undefined
+        ? HeaderBlock.empty
+        : journey.responseCookies(offers.route, offers.instance, head);
     this.#writer.head(head, cookies, date);
   }
 

@@ -10,7 +10,8 @@ import {
 import { LimitedLog, type ServeElsewhere, type ServeHttp } from '../../../src/io/http/index.ts';
 import type { HttpRouting } from '../../../src/pipeline/http-journey.ts';
 import { RetryBudget } from '../../../src/pipeline/http-retry.ts';
-import { exchange, RawClient, startRawOrigin, startRig } from './http-rig.ts';
+import { digestOf } from '../../../src/pipeline/key.ts';
+import { exchange, RawClient, startRawOrigin, startRig, viewOf } from './http-rig.ts';
 
 const close = 'Connection: close\r\n';
 const empty = 'Content-Length: 0\r\n';
@@ -52,6 +53,21 @@ const echoing: ServeHttp = (name, _, __, response) => {
     },
   };
 };
+
+/** Refuses, and records its name and whether nobody is to be asked behind it. */
+function refusing(seen: string[]): ServeHttp {
+  return (name, _, { isLastOffer }, response) => {
+    seen.push(isLastOffer === true ? `${name} last` : name);
+    response.reset('refused');
+    return nothing;
+  };
+}
+
+/** The stamps that a response sets, as a client brings them. */
+function stampsIn(text: string): string {
+  const set = text.matchAll(/Set-Cookie: ((?:BEKEY|BEROUTE)=[^;]+);/g);
+  return [...set].map(([, pair]) => pair).join('; ');
+}
 
 /** Fails each request with this code: at once, or a turn later. */
 function failing(code: ResetCode, isLater: boolean, seen: string[] = []): ServeHttp {
@@ -213,6 +229,107 @@ describe('an instance that breaks off before its answer', () => {
   });
 });
 
+describe('at a peer that reaches no other', () => {
+  const away: ServeHttp = () => undefined;
+  /** The first named is the peer's own; in turn it comes last. */
+  const cutOff = { p5: echoing, p1: away, p2: away, p3: away, p4: away };
+  const five = viewOf(Object.keys(cutOff));
+  /** A key for which the ring does not name the own instance among the first three. */
+  const othersKey = (prefix: string): string => {
+    let at = 0;
+    while (five.ring.successors(digestOf(`${prefix}${at}`), 3).includes(five.self)) at++;
+    return `${prefix}${at}`;
+  };
+  const withSession: ServeHttp = (name, _, __, response) => {
+    answer(response, name, [['Set-Cookie', othersKey('sid=')]]);
+    return nothing;
+  };
+
+  it('the own instance serves who is new, and keeps the session', async (t) => {
+    const rig = await startRig(t, {
+      instances: { ...cutOff, p5: withSession },
+      routing: { affinityKeys: ['call'] },
+      listener: { retries: new RetryBudget(0, 0) },
+    });
+    for (const target of ['/', `/?call=${othersKey('k')}`]) {
+      const first = await exchange(t, rig.port, request('GET', target));
+      assert.match(first, /^HTTP\/1\.1 200 OK\r\n[^]+p5$/, target);
+      const stamps = stampsIn(first);
+      assert.match(stamps, /BEROUTE=p5\./);
+      const next = await exchange(t, rig.port, request('GET', '/', `Cookie: ${stamps}\r\n`));
+      assert.match(next, /^HTTP\/1\.1 200 OK\r\n[^]+p5$/, target);
+    }
+  });
+
+  it('it gets the body too', async (t) => {
+    const rig = await startRig(t, { instances: cutOff });
+    const post = `${request('POST', '/', 'Content-Length: 3\r\n')}abc`;
+    assert.match(await exchange(t, rig.port, post), /<p5 abc>$/);
+  });
+
+  it('sessions of the others get 503: it does not know them', async (t) => {
+    let isAway = false;
+    const others: ServeHttp = (...asked) => (isAway ? undefined : withSession(...asked));
+    const rig = await startRig(t, {
+      instances: { p5: withSession, p1: others, p2: others, p3: others, p4: others },
+    });
+    const first = await exchange(t, rig.port, request('GET'));
+    assert.match(first, /p1$/);
+    isAway = true;
+    const cookie = `Cookie: ${stampsIn(first)}\r\n`;
+    const text = await exchange(t, rig.port, request('GET', '/', cookie));
+    assert.match(text, /^HTTP\/1\.1 503 /);
+  });
+
+  it('it is the one that is asked last, and told so', async (t) => {
+    const seen: string[] = [];
+    const rig = await startRig(t, {
+      instances: {
+        p5: refusing(seen),
+        p1: away,
+        p2: refusing(seen),
+        p3: refusing(seen),
+        p4: refusing(seen),
+      },
+    });
+    assert.match(await exchange(t, rig.port, request('GET')), /^HTTP\/1\.1 502 /);
+    assert.deepEqual(seen, ['p2', 'p3', 'p5 last']);
+  });
+
+  it('it is asked instead of one that was out of reach, and not beside as many as may be', async (t) => {
+    for (const [attemptsMax, expected] of [
+      [1, ['p1 last']],
+      [2, ['p1', 'p2 last']],
+      [3, ['p1', 'p2', 'p5 last']],
+      [4, ['p1', 'p2', 'p4', 'p5 last']],
+    ] as const) {
+      const seen: string[] = [];
+      const refuses = refusing(seen);
+      const rig = await startRig(t, {
+        instances: { p5: refuses, p1: refuses, p2: refuses, p3: away, p4: refuses },
+        routing: { attemptsMax },
+      });
+      assert.match(await exchange(t, rig.port, request('GET')), /^HTTP\/1\.1 502 /);
+      assert.deepEqual(seen, expected);
+    }
+  });
+
+  it('it is not asked once too many have broken off, and takes nothing of the budget', async (t) => {
+    for (const isLater of [false, true]) {
+      const seen: string[] = [];
+      const broken = failing('broken', isLater, seen);
+      const rig = await startRig(t, {
+        instances: { p5: broken, p1: broken, p2: broken, p3: broken, p4: away },
+        listener: { retries: new RetryBudget(0, 2) },
+      });
+      assert.match(await exchange(t, rig.port, request('GET')), /^HTTP\/1\.1 502 /);
+      assert.deepEqual(seen, ['p1', 'p2', 'p3']);
+      assert.equal(rig.counters.get('http_retries', 'broken'), 2);
+      assert.equal(rig.counters.get('http_retry_budget', 'exhausted'), 0);
+    }
+  });
+});
+
 describe('servers that hang up', () => {
   /** Answers the first request of each server, then closes with each further one. */
   async function hangingUp(t: Parameters<typeof startRawOrigin>[0], seen: string[], name: string) {
@@ -260,10 +377,7 @@ describe('the session of an instance that keeps failing', () => {
       },
     });
     const first = await exchange(t, rig.port, request('GET'));
-    const jar = [...first.matchAll(/Set-Cookie: ((?:BEKEY|BEROUTE)=[^;]+);/g)]
-      .map(([, pair]) => pair)
-      .join('; ');
-    const cookie = `Cookie: sid=1; ${jar}\r\n`;
+    const cookie = `Cookie: sid=1; ${stampsIn(first)}\r\n`;
     isBroken = true;
     for (let at = 0; at < 5; at++) {
       const text = await exchange(t, rig.port, request('GET', '/', cookie));
