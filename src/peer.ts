@@ -6,6 +6,7 @@ import {
   policyPages,
   rulesPages,
   statePages,
+  withLinks,
   type PeerStatus,
   type Route,
 } from './admin/index.ts';
@@ -350,6 +351,7 @@ class Peer implements RunningPeer {
   #peerStatus(): PeerStatus {
     const { name } = this.#config;
     const { version, members } = this.#cluster.view.ring;
+    const seen = this.#cluster.members().map(memberStatus);
     const drain = this.#life.progress();
     const { minority } = this.#cluster;
     return {
@@ -357,7 +359,7 @@ class Peer implements RunningPeer {
       state: this.#life.status,
       ...(drain === undefined ? {} : { drain }),
       calls: this.#dialogs.size,
-      members: this.#cluster.members().map(memberStatus),
+      members: withLinks(seen, name, (peer) => this.#links.isUp(peer)),
       ring: { version, members },
       clusterState: this.#state.status,
       health: this.#cluster.health,

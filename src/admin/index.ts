@@ -6,5 +6,6 @@ export { policyPages, type PolicySource } from './policy-pages.ts';
 export { rulesPages, type RunningRulesSource, type SharedRulesSource } from './rules-pages.ts';
 export type { ChangeOutcome, StateVersion } from './state-change.ts';
 export { statePages, type StateSource } from './state-pages.ts';
-export type { AdminSource, MemberStatus, PeerStatus, RulesStatus } from './status.ts';
+export { withLinks } from './status.ts';
+export type { AdminSource, LinkStatus, MemberStatus, PeerStatus, RulesStatus } from './status.ts';
 export { json, type AdminRequest, type Answer, type Route } from './route.ts';

@@ -57,6 +57,7 @@ function createGauges(registry: Registry): (status: PeerStatus) => void {
   const calls = gauge('calls', 'calls of the instance here', []);
   const members = gauge('members', 'members of the cluster, by state', ['state']);
   const health = gauge('gossip_health', 'own trust in what is heard of others, 0 is well', []);
+  const linkUp = gauge('link_up', '1 while work can be handed to a living peer', ['peer']);
   const ringMembers = gauge('ring_members', 'instances on the ring', []);
   const minority = gauge('minority', '1 while less than half of the cluster is in sight', []);
   const ringInfo = gauge('ring_info', 'version of the ring', ['version']);
@@ -73,6 +74,9 @@ function createGauges(registry: Registry): (status: PeerStatus) => void {
     members.reset();
     for (const state of ['alive', 'suspect', 'dead', 'left'])
       members.set({ state }, status.members.filter((member) => member.state === state).length);
+    linkUp.reset();
+    for (const { name, link } of status.members)
+      if (link === 'up' || link === 'down') linkUp.set({ peer: name }, link === 'up' ? 1 : 0);
     minority.set(status.minority === undefined ? 0 : 1);
     health.set(status.health);
     ringMembers.set(status.ring.members.length);

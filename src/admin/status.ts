@@ -12,7 +12,20 @@ export interface MemberStatus {
   /** What its instance says of itself; undefined when it has not said anything yet. */
   readonly status: 'joining' | 'ready' | 'draining' | 'disabled' | undefined;
   readonly weight: number;
+  /** Digest of what all peers share, as the member has it; left out while it tells none. */
+  readonly stateDigest?: string;
+  /** Left out for members that are gone, and for those that are no peers: nobody dials them. */
+  readonly link?: LinkStatus;
 }
+
+/**
+ * The link over which this peer hands work to a member. The member dials one of its own for its work.
+ *
+ * - `up`: work handed over now would leave at once
+ * - `down`: there is no connection, the member says goodbye, or it is avoided because it broke again and again
+ * - `self`: the member is this peer, which needs none
+ */
+export type LinkStatus = 'up' | 'down' | 'self';
 
 /** Which rules a peer runs, and whether they are the cluster's. */
 export interface RulesStatus {
@@ -67,6 +80,24 @@ export interface AdminSource {
   undrain(): void;
   /** Further pages. */
   readonly routes: readonly Route[];
+}
+
+/**
+ * Tells of each living peer whether the link to it is up.
+ *
+ * @param self name of this peer
+ */
+export function withLinks(
+  members: readonly MemberStatus[],
+  self: string,
+  isUp: (peer: string) => boolean,
+): MemberStatus[] {
+  return members.map((member) => {
+    const { name, state, status } = member;
+    if (name === self) return { ...member, link: 'self' };
+    const isDialled = (state === 'alive' || state === 'suspect') && status !== undefined;
+    return isDialled ? { ...member, link: isUp(name) ? 'up' : 'down' } : member;
+  });
 }
 
 /** Why the peer should get no new work; empty when it is ready. */

@@ -18,6 +18,14 @@ export interface AdminAnswer {
   readonly body: unknown;
 }
 
+/** A change of what all peers share. */
+export interface StateChange {
+  readonly method: 'PUT' | 'DELETE';
+  readonly path: string;
+  /** Sent as it is. */
+  readonly body?: string;
+}
+
 /** What stands in an answer that is none of 2xx. */
 interface Refused {
   readonly error?: string;
@@ -74,6 +82,37 @@ export class AdminClient {
     complain(this.#out, `${admin} refused (${answer.status}): ${told ?? 'no reason'}${hint}`);
     for (const fault of faults) this.#out.err(`${fault}\n`);
     return undefined;
+  }
+
+  /**
+   * Prints what stands on a page.
+   *
+   * @returns the exit code
+   */
+  async show(path: string, text: (body: unknown) => string): Promise<number> {
+    const answer = await this.ask('GET', path);
+    if (answer === undefined) return 1;
+    this.print(answer, text);
+    return 0;
+  }
+
+  /**
+   * Changes what all peers share, prints what came of it, and complains when the peer that took it in
+   * could not write it down: it holds in any case.
+   *
+   * @returns the exit code
+   */
+  async changeState(
+    { method, path, body }: StateChange,
+    text: (body: unknown) => string,
+  ): Promise<number> {
+    const answer = await this.ask(method, path, body);
+    if (answer === undefined) return 1;
+    this.print(answer, text);
+    if ((answer.body as { stored?: unknown }).stored === 'failed') {
+      complain(this.#out, 'the peer could not write it to its disk; see its log');
+    }
+    return 0;
   }
 
   /** Prints an answer: as JSON where that was asked for, else what `text` makes of it. */

@@ -1,9 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { AdminClient, withAdminOptions, type AdminOptions } from './admin-client.ts';
-import { complain } from './complain.ts';
-import type { CliOutput } from './output.ts';
-
-type Done = (exitCode: number) => void;
+import type { CliOutput, Done } from './output.ts';
+import { table } from './table.ts';
 
 /** What was decided about one instance. */
 interface Decided {
@@ -58,11 +56,9 @@ function addList(instance: Command, out: CliOutput, done: Done): void {
     .description('Shows the instances of the cluster and what operators decided about them.');
   withAdminOptions(command).action(async (options: AdminOptions) => {
     const client = new AdminClient(options, out);
-    const answer = await client.ask('GET', '/instances');
-    if (answer !== undefined) {
-      client.print(answer, (body) => table((body as { instances: InstanceRow[] }).instances));
-    }
-    done(answer === undefined ? 1 : 0);
+    const text = (body: unknown): string =>
+      listText((body as { instances: InstanceRow[] }).instances);
+    done(await client.show('/instances', text));
   });
 }
 
@@ -91,7 +87,7 @@ function addWeight(instance: Command, out: CliOutput, done: Done): void {
     .argument('<weight>', '0.1 to 100, or default', weightOf);
   withAdminOptions(withCreate(command)).action(
     async (name: string, weight: number | null, options: ChangeOptions) => {
-      await change(name, { weight }, options, out, done);
+      done(await change(name, { weight }, options, out));
     },
   );
 }
@@ -104,10 +100,8 @@ function addForget(instance: Command, out: CliOutput, done: Done): void {
     .argument('<name>', 'name of the instance');
   withAdminOptions(command).action(async (name: string, options: AdminOptions) => {
     const client = new AdminClient(options, out);
-    const answer = await client.ask('DELETE', `/instances/${encodeURIComponent(name)}`);
-    if (answer !== undefined)
-      client.print(answer, () => `nothing is decided about ${name} any more`);
-    done(answer === undefined ? 1 : 0);
+    const forget = { method: 'DELETE', path: pathOf(name) } as const;
+    done(await client.changeState(forget, () => `nothing is decided about ${name} any more`));
   });
 }
 
@@ -120,33 +114,28 @@ function addChange(
 ): void {
   command.argument('<name>', 'name of the instance');
   withAdminOptions(withCreate(command)).action(async (name: string, options: ChangeOptions) => {
-    await change(name, flags(options), options, out, done);
+    done(await change(name, flags(options), options, out));
   });
+}
+
+function pathOf(name: string): string {
+  return `/instances/${encodeURIComponent(name)}`;
 }
 
 function withCreate(command: Command): Command {
   return command.option('--create', 'also for an instance that no peer knows yet');
 }
 
-async function change(
+function change(
   name: string,
   flags: object,
   options: ChangeOptions,
   out: CliOutput,
-  done: Done,
-): Promise<void> {
-  const client = new AdminClient(options, out);
-  const path = `/instances/${encodeURIComponent(name)}${options.create === true ? '?create=1' : ''}`;
-  const answer = await client.ask('PUT', path, JSON.stringify(flags));
-  if (answer === undefined) {
-    done(1);
-    return;
-  }
-  client.print(answer, (body) => `${name} is ${decisionText(body as Decided)}`);
-  if ((answer.body as { stored: string }).stored === 'failed') {
-    complain(out, 'the peer could not write it to its disk; see its log');
-  }
-  done(0);
+): Promise<number> {
+  const path = `${pathOf(name)}${options.create === true ? '?create=1' : ''}`;
+  const body = JSON.stringify(flags);
+  const text = (answer: unknown): string => `${name} is ${decisionText(answer as Decided)}`;
+  return new AdminClient(options, out).changeState({ method: 'PUT', path, body }, text);
 }
 
 function decisionText(decided: Decided | null): string {
@@ -156,7 +145,7 @@ function decisionText(decided: Decided | null): string {
     : `${decided.status}, weight ${decided.weight}`;
 }
 
-function table(instances: readonly InstanceRow[]): string {
+function listText(instances: readonly InstanceRow[]): string {
   const rows = instances.map(({ name, state, status, weight, decided }) => [
     name,
     state ?? '-',
@@ -164,10 +153,7 @@ function table(instances: readonly InstanceRow[]): string {
     weight === null ? '-' : String(weight),
     decisionText(decided),
   ]);
-  const all = [['instance', 'gossip', 'status', 'weight', 'decided'], ...rows];
-  const widths = all[0]!.map((_, at) => Math.max(...all.map((row) => row[at]!.length)));
-  const lines = all.map((row) => row.map((cell, at) => cell.padEnd(widths[at]!)).join('  '));
-  return lines.map((line) => line.trimEnd()).join('\n');
+  return table(['instance', 'gossip', 'status', 'weight', 'decided'], rows).join('\n');
 }
 
 function sentence(summary: string): string {

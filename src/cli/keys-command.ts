@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { AdminClient, withAdminOptions, type AdminOptions } from './admin-client.ts';
 import { complain } from './complain.ts';
-import type { CliOutput } from './output.ts';
+import type { CliOutput, Done } from './output.ts';
 
 /** What `GET /gossip/keys` answers. */
 interface KeyList {
@@ -31,8 +31,6 @@ interface ChangeResult {
 interface ChangeOptions extends AdminOptions {
   readonly force?: boolean;
 }
-
-type Done = (exitCode: number) => void;
 
 /** `sailring keys`: the keys that encrypt gossip, at all members through one. */
 export function addKeys(program: Command, out: CliOutput, done: Done): void {
@@ -67,9 +65,7 @@ function addList(keys: Command, out: CliOutput, done: Done): void {
     .description('Shows which member has which keys; the first of each encrypts.');
   withAdminOptions(command).action(async (options: AdminOptions) => {
     const client = new AdminClient(options, out);
-    const answer = await client.ask('GET', '/gossip/keys');
-    if (answer !== undefined) client.print(answer, (body) => listText(body as KeyList));
-    done(answer === undefined ? 1 : 0);
+    done(await client.show('/gossip/keys', (body) => listText(body as KeyList)));
   });
 }
 

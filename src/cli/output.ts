@@ -7,3 +7,6 @@ export interface CliOutput {
   /** All of standard input, up to its end. */
   readStdin(): Promise<Buffer>;
 }
+
+/** Gives a command's exit code to whoever runs the program. */
+export type Done = (exitCode: number) => void;

@@ -6,15 +6,13 @@ import type { ExplainOptions } from './dcr-explain.ts';
 import { basePortMax } from './cluster-ports.ts';
 import { complain } from './complain.ts';
 import { addKeys } from './keys-command.ts';
-import type { CliOutput } from './output.ts';
+import type { CliOutput, Done } from './output.ts';
 import { packageVersion } from './package.ts';
+import { addPolicy } from './policy-command.ts';
 import type { StartOptions } from './start.ts';
 import { addInstance } from './instance-command.ts';
 import { addRules } from './rules-command.ts';
 import { addStatus } from './status-command.ts';
-
-/** Gives a command's exit code to whoever runs the program. */
-type Done = (exitCode: number) => void;
 
 /**
  * Runs the command line. Commands load what they need when they run, so that help is quick.
@@ -70,6 +68,7 @@ function createProgram(out: CliOutput, done: Done): Command {
   addStatus(program, out, done);
   addRules(program, out, done);
   addInstance(program, out, done);
+  addPolicy(program, out, done);
   addKeys(program, out, done);
   addCluster(program, out, done);
   addDcr(program, out, done);

@@ -2,16 +2,9 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { RulesStatus } from '../admin/index.ts';
 import { rulesText } from '../io/rules/index.ts';
-import {
-  AdminClient,
-  withAdminOptions,
-  type AdminAnswer,
-  type AdminOptions,
-} from './admin-client.ts';
+import { AdminClient, withAdminOptions, type AdminOptions } from './admin-client.ts';
 import { complain } from './complain.ts';
-import type { CliOutput } from './output.ts';
-
-type Done = (exitCode: number) => void;
+import type { CliOutput, Done } from './output.ts';
 
 /** What `GET /rules` answers. */
 interface RulesAnswer extends RulesStatus {
@@ -22,7 +15,6 @@ interface RulesAnswer extends RulesStatus {
 interface ChangedAnswer {
   readonly rules: string;
   readonly digest: string;
-  readonly stored: string;
 }
 
 /** `sailring rules`: the rules that all peers run, through any one of them. */
@@ -51,9 +43,7 @@ function addShow(rules: Command, out: CliOutput, done: Done): void {
     );
   withAdminOptions(command).action(async (options: AdminOptions) => {
     const client = new AdminClient(options, out);
-    const answer = await client.ask('GET', '/rules');
-    if (answer !== undefined) client.print(answer, (body) => shown(body as RulesAnswer));
-    done(answer === undefined ? 1 : 0);
+    done(await client.show('/rules', (body) => shown(body as RulesAnswer)));
   });
 }
 
@@ -67,10 +57,14 @@ function addSet(rules: Command, out: CliOutput, done: Done): void {
     .argument('<file>', 'rules: an .xml file');
   withAdminOptions(command).action(async (file: string, options: AdminOptions) => {
     const text = await readText(file, out);
+    if (text === undefined) {
+      done(1);
+      return;
+    }
     const client = new AdminClient(options, out);
     const path = `/rules?file=${encodeURIComponent(file)}`;
-    const answer = text === undefined ? undefined : await client.ask('PUT', path, text);
-    finish(client, answer, 'all peers run the rules', out, done);
+    const set = { method: 'PUT', path, body: text } as const;
+    done(await client.changeState(set, changedText('all peers run the rules')));
   });
 }
 
@@ -83,29 +77,17 @@ function addClear(rules: Command, out: CliOutput, done: Done): void {
     );
   withAdminOptions(command).action(async (options: AdminOptions) => {
     const client = new AdminClient(options, out);
-    const answer = await client.ask('DELETE', '/rules');
-    finish(client, answer, 'each peer runs the rules of its configuration, this one', out, done);
+    const clear = { method: 'DELETE', path: '/rules' } as const;
+    const what = 'each peer runs the rules of its configuration, this one';
+    done(await client.changeState(clear, changedText(what)));
   });
 }
 
-function finish(
-  client: AdminClient,
-  answer: AdminAnswer | undefined,
-  what: string,
-  out: CliOutput,
-  done: Done,
-): void {
-  if (answer === undefined) {
-    done(1);
-    return;
-  }
-  const { stored } = answer.body as ChangedAnswer;
-  client.print(answer, (body) => {
+function changedText(what: string): (body: unknown) => string {
+  return (body) => {
     const { rules, digest } = body as ChangedAnswer;
     return `${what} ${rules}; cluster state ${digest}`;
-  });
-  if (stored === 'failed') complain(out, 'the peer could not write it to its disk; see its log');
-  done(0);
+  };
 }
 
 async function readText(file: string, out: CliOutput): Promise<string | undefined> {

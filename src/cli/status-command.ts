@@ -1,45 +1,61 @@
 import type { Command } from 'commander';
-import type { PeerStatus } from '../admin/index.ts';
+import type { LinkStatus, MemberStatus, PeerStatus } from '../admin/index.ts';
 import { AdminClient, withAdminOptions, type AdminOptions } from './admin-client.ts';
-import type { CliOutput } from './output.ts';
+import type { CliOutput, Done } from './output.ts';
+import { table } from './table.ts';
 
 /** `sailring status`: what one peer sees of its cluster. */
-export function addStatus(
-  program: Command,
-  out: CliOutput,
-  done: (exitCode: number) => void,
-): void {
+export function addStatus(program: Command, out: CliOutput, done: Done): void {
   const command = program
     .command('status')
     .summary('show the cluster as a running peer sees it')
-    .description('Shows the members of the cluster and the ring as one running peer sees them.');
+    .description(
+      'Shows the members of the cluster, the links to them and the ring as one running peer sees them.',
+    );
   withAdminOptions(command)
-    .addHelpText('after', '\nExample:\n  sailring status --admin http://127.0.0.1:7113')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'link: whether this peer can hand work to the member; "down" means that it serves itself, or',
+        'gives to others, what is the member’s. The member’s own links are shown by its own peer.',
+        'cluster state: digest of what operators decided, as the member has it; the same at all but',
+        'for moments after a change.',
+        '',
+        'Example:',
+        '  sailring status --admin http://127.0.0.1:7113',
+      ].join('\n'),
+    )
     .action(async (options: AdminOptions) => {
       const client = new AdminClient(options, out);
-      const answer = await client.ask('GET', '/status');
-      if (answer !== undefined) client.print(answer, (body) => statusText(body as PeerStatus));
-      done(answer === undefined ? 1 : 0);
+      done(await client.show('/status', (body) => statusText(body as PeerStatus)));
     });
 }
 
-function statusText({ name, state, ring, members }: PeerStatus): string {
-  const rows = members.map((member) => [
+const links: Readonly<Record<LinkStatus, string>> = { up: 'up', down: 'DOWN', self: 'this peer' };
+
+/** `peer-2` before `peer-10`. */
+const byName = new Intl.Collator('en', { numeric: true });
+
+function statusText({ name, state, ring, members, clusterState }: PeerStatus): string {
+  const { digest } = clusterState;
+  const sorted = members.toSorted((one, other) => byName.compare(one.name, other.name));
+  const rows = sorted.map((member) => [
     member.name,
     member.state,
     member.status ?? '-',
     String(member.weight),
+    member.link === undefined ? '-' : links[member.link],
+    stateText(member, digest),
     member.address,
   ]);
-  const table = [['member', 'gossip', 'instance', 'weight', 'address'], ...rows];
-  const widths = table[0]!.map((_, at) => Math.max(...table.map((row) => row[at]!.length)));
-  const lines = table.map((row) =>
-    row
-      .map((cell, at) => cell.padEnd(widths[at]!))
-      .join('  ')
-      .trimEnd(),
-  );
-  return [`${name} is ${state}; ring ${ring.version} of ${ring.members.length}`, '', ...lines].join(
-    '\n',
-  );
+  const header = ['member', 'gossip', 'instance', 'weight', 'link', 'cluster state', 'address'];
+  const whole = `ring ${ring.version} of ${ring.members.length}; cluster state ${digest}`;
+  return [`${name} is ${state}; ${whole}`, '', ...table(header, rows)].join('\n');
+}
+
+function stateText({ state, stateDigest }: MemberStatus, own: string): string {
+  // What a member said before it went tells nothing of what it has now.
+  if (stateDigest === undefined || state === 'dead' || state === 'left') return '-';
+  return stateDigest === own ? stateDigest : `${stateDigest} DIFFERS`;
 }

@@ -282,9 +282,17 @@ export function memberStatus(member: Member): {
   address: string;
   status: InstanceStatus | undefined;
   weight: number;
+  stateDigest?: string;
 } {
   const { name, state, tags } = member;
   const announced = readAnnouncement(tags);
-  const { status, weight = 0 } = announced ?? {};
-  return { name, state, address: endpointText(member), status, weight };
+  const { status, weight = 0, stateDigest } = announced ?? {};
+  return {
+    name,
+    state,
+    address: endpointText(member),
+    status,
+    weight,
+    ...(stateDigest === undefined ? {} : { stateDigest }),
+  };
 }

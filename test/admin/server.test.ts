@@ -18,8 +18,23 @@ const status: PeerStatus = {
   state: 'ready',
   calls: 7,
   members: [
-    { name: 'peer-1', state: 'alive', address: '127.0.0.1:7946', status: 'ready', weight: 1 },
-    { name: 'peer-2', state: 'suspect', address: '127.0.0.1:7956', status: 'draining', weight: 2 },
+    {
+      name: 'peer-1',
+      state: 'alive',
+      address: '127.0.0.1:7946',
+      status: 'ready',
+      weight: 1,
+      stateDigest: 'AAAAAAAA',
+      link: 'self',
+    },
+    {
+      name: 'peer-2',
+      state: 'suspect',
+      address: '127.0.0.1:7956',
+      status: 'draining',
+      weight: 2,
+      link: 'down',
+    },
     { name: 'peer-3', state: 'dead', address: '127.0.0.1:7966', status: 'ready', weight: 1 },
   ],
   health: 3,
@@ -204,6 +219,20 @@ describe('the admin server', () => {
     ])
       assert.ok(body.includes(`${line}\n`), line);
     assert.match(body, /process_cpu_seconds_total/u);
+  });
+
+  it('shows a gauge for the link to each living peer, and none for others', async (t) => {
+    const { ask, source } = await setUp(t);
+    const shown = async (): Promise<string[]> => {
+      const { body } = await ask('GET', '/metrics');
+      return body.split('\n').filter((line) => line.startsWith('sailring_link_up'));
+    };
+    assert.deepEqual(await shown(), ['sailring_link_up{peer="peer-2"} 0']);
+    const [own, other] = status.members;
+    source.current = { ...status, members: [own!, { ...other!, link: 'up' }] };
+    assert.deepEqual(await shown(), ['sailring_link_up{peer="peer-2"} 1']);
+    source.current = { ...status, members: [own!] };
+    assert.deepEqual(await shown(), []);
   });
 
   it('drains on POST alone and writes who asked', async (t) => {

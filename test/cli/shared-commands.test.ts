@@ -156,3 +156,62 @@ describe('sailring instance', () => {
     });
   }
 });
+
+describe('sailring policy', () => {
+  it('is set, shown and taken away', async (t) => {
+    const { pages, run } = await setUp(t);
+    const set = await run('policy', 'set', '--algorithm', 'round-robin');
+    assert.deepEqual([set.exitCode, set.err], [0, '']);
+    assert.match(set.out, /^all peers use round-robin; cluster state \S{8}\n$/);
+    assert.deepEqual(pages.state.policy, { algorithm: 'round-robin' });
+    assert.equal((await run('policy', 'show')).out, 'all peers use round-robin\n');
+    assert.deepEqual(JSON.parse((await run('policy', 'show', '--json')).out), {
+      policy: { algorithm: 'round-robin' },
+    });
+    const clear = await run('policy', 'clear');
+    assert.deepEqual([clear.exitCode, clear.err], [0, '']);
+    assert.match(clear.out, /^each peer uses the algorithm of its configuration; cluster state /);
+    assert.deepEqual(pages.state.policy, {});
+    assert.equal(
+      (await run('policy', 'show')).out,
+      'nothing is decided: each peer uses sip.algorithm of its configuration\n',
+    );
+  });
+
+  it('answers changes as JSON, and says when the peer could not write them down', async (t) => {
+    const { pages, run } = await setUp(t);
+    pages.stored = 'failed';
+    const set = await run('policy', 'set', '--algorithm', 'consistent-hash', '--json');
+    assert.equal(set.exitCode, 0);
+    assert.deepEqual(JSON.parse(set.out), {
+      policy: { algorithm: 'consistent-hash' },
+      clock: 1,
+      digest: pages.state.digest.slice(0, 8),
+      stored: 'failed',
+    });
+    assert.match(set.err, /could not write it to its disk/);
+  });
+
+  it('is refused with the reason of the peer', async (t) => {
+    const { pages, run } = await setUp(t);
+    pages.fault = 'entries-full';
+    const { exitCode, out, err } = await run('policy', 'set', '--algorithm', 'round-robin');
+    assert.deepEqual([exitCode, out], [1, '']);
+    assert.match(err, /^sailring: error: .* refused \(507\): .* 4096 entries/);
+  });
+
+  const refused: readonly (readonly [args: string[], says: RegExp])[] = [
+    [['set'], /required option '--algorithm <name>' not specified/],
+    [['set', '--algorithm', 'any'], /Allowed choices are consistent-hash, round-robin/],
+    [['show', 'algorithm'], /too many arguments/],
+  ];
+  for (const [args, says] of refused) {
+    it(`refuses ${args.join(' ')}`, async (t) => {
+      const { pages, run } = await setUp(t);
+      const { exitCode, err } = await run('policy', ...args);
+      assert.equal(exitCode, 1);
+      assert.match(err, says);
+      assert.equal(pages.state.clock, 0);
+    });
+  }
+});

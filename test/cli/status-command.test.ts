@@ -10,13 +10,28 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { runProgram } from '../../src/cli/program.ts';
 
+function told(name: string, port: number, more: object): object {
+  return {
+    name,
+    state: 'alive',
+    address: `127.0.0.1:${port}`,
+    status: 'ready',
+    weight: 1,
+    ...more,
+  };
+}
+
 const status = {
   name: 'p1',
   state: 'ready',
   members: [
-    { name: 'p1', state: 'alive', address: '127.0.0.1:1', status: 'ready', weight: 1 },
-    { name: 'observer', state: 'suspect', address: '127.0.0.1:22', weight: 0 },
+    told('p10', 2, { stateDigest: 'BBBBBBBB', link: 'up' }),
+    told('p2', 3, { stateDigest: 'AAAAAAAA', link: 'down', state: 'suspect' }),
+    { name: 'observer', state: 'alive', address: '127.0.0.1:22', weight: 0 },
+    told('p3', 4, { stateDigest: 'CCCCCCCC', state: 'dead' }),
+    told('p1', 1, { stateDigest: 'AAAAAAAA', link: 'self' }),
   ],
+  clusterState: { clock: 3, digest: 'AAAAAAAA' },
   ring: { version: 'v1', members: [{ name: 'p1', weight: 1 }] },
   addresses: {},
 };
@@ -46,7 +61,7 @@ async function run(...args: string[]): Promise<{ exitCode: number; out: string; 
 }
 
 describe('sailring status', () => {
-  it('shows the members as a table, with the token of a file', async (t) => {
+  it('shows members with links and states as a table, with the token of a file', async (t) => {
     const { url } = await peer(t);
     const directory = mkdtempSync(join(tmpdir(), 'sailring-'));
     t.after(() => {
@@ -59,11 +74,14 @@ describe('sailring status', () => {
     assert.equal(
       out,
       [
-        'p1 is ready; ring v1 of 1',
+        'p1 is ready; ring v1 of 1; cluster state AAAAAAAA',
         '',
-        'member    gossip   instance  weight  address',
-        'p1        alive    ready     1       127.0.0.1:1',
-        'observer  suspect  -         0       127.0.0.1:22',
+        'member    gossip   instance  weight  link       cluster state     address',
+        'observer  alive    -         0       -          -                 127.0.0.1:22',
+        'p1        alive    ready     1       this peer  AAAAAAAA          127.0.0.1:1',
+        'p2        suspect  ready     1       DOWN       AAAAAAAA          127.0.0.1:3',
+        'p3        dead     ready     1       -          -                 127.0.0.1:4',
+        'p10       alive    ready     1       up         BBBBBBBB DIFFERS  127.0.0.1:2',
         '',
       ].join('\n'),
     );
