@@ -8,6 +8,7 @@ import { Alarm } from './io/alarm.ts';
 import { createDiscovery, type Discovery } from './io/discovery/index.ts';
 import { GossipAgent } from './io/gossip/agent.ts';
 import type { LinkPeer, Links } from './io/link/index.ts';
+import { KeyringFile } from './io/state/index.ts';
 import type { Counters } from './pipeline/counters.ts';
 import {
   announcementTags,
@@ -58,6 +59,7 @@ export class ClusterSide {
   readonly #parts: ClusterSideParts;
   #status: InstanceStatus = 'joining';
   readonly #keeper: ViewKeeper;
+  readonly #keyFile: KeyringFile | undefined;
   readonly #ringAlarm: Alarm;
   readonly #rampUp: RampUp;
   readonly #rampAlarm: Alarm;
@@ -75,8 +77,13 @@ export class ClusterSide {
 
   constructor(parts: ClusterSideParts) {
     this.#parts = parts;
-    const { name, rampUp } = parts.config;
+    const { name, rampUp, dataDir: folder, gossip } = parts.config;
+    const { counters, log } = parts;
     this.#keeper = new ViewKeeper(name, now());
+    this.#keyFile =
+      folder === undefined
+        ? undefined
+        : new KeyringFile({ folder, configured: gossip.keys, counters, log });
     this.#ringAlarm = new Alarm(() => this.#keeper.catchUp(now()), now);
     this.#rampUp = new RampUp(rampUp);
     this.#rampAlarm = new Alarm(() => this.announce(this.#status), now);
@@ -124,9 +131,12 @@ export class ClusterSide {
     };
   }
 
-  /** Binds the port of gossip and begins to join, by seeds and by those that are found. */
+  /**
+   * Binds the port of gossip and begins to join, by seeds and by those that are found. Whoever holds
+   * `dataDir` for this process has taken it by then.
+   */
   async start(): Promise<void> {
-    this.#gossip = this.#createGossip();
+    this.#gossip = this.#createGossip(await this.#keysToUse());
     this.#gossip.setUserState(this.#parts.shared.bytes());
     await this.#gossip.start();
     this.#discovery = this.#createDiscovery(this.#gossip);
@@ -218,6 +228,28 @@ export class ClusterSide {
     this.#rampAlarm.set(Infinity);
     this.#healAlarm.set(Infinity);
     await this.#gossip?.stop();
+    await this.#keyFile?.close();
+  }
+
+  /** The configured keys, or what operators made of them while the peer ran before. */
+  async #keysToUse(): Promise<readonly Uint8Array[]> {
+    const { config, log } = this.#parts;
+    const configured = config.gossip.keys;
+    const kept = (await this.#keyFile?.load()) ?? { kind: 'none' };
+    if (kept.kind === 'none') return configured;
+    const [keptIds, configuredIds] = [kept.keys.map(keyId), configured.map(keyId)];
+    const fields = { kept: keptIds, configured: configuredIds };
+    if (kept.kind === 'outdated') {
+      log.warn(fields, 'gossip.keys was edited: the keys changed at run time before are forgotten');
+      return configured;
+    }
+    if (keptIds.join() !== configuredIds.join()) {
+      log.info(
+        fields,
+        'gossip uses the keys that were changed at run time, not those of gossip.keys',
+      );
+    }
+    return kept.keys;
   }
 
   /** Resolves when it holds; looked at whenever members or links change. */
@@ -230,9 +262,10 @@ export class ClusterSide {
     });
   }
 
-  #createGossip(): GossipAgent {
+  #createGossip(keys: readonly Uint8Array[]): GossipAgent {
     const { config, epoch, counters, log } = this.#parts;
     const { name, cluster, gossip } = config;
+    const keyFile = this.#keyFile;
     const advertise = gossip.advertise === undefined ? undefined : parseHostPort(gossip.advertise);
     return new GossipAgent({
       name,
@@ -244,7 +277,8 @@ export class ClusterSide {
         : { advertise: { address: advertise.host, port: advertise.port } }),
       seeds: gossip.seeds,
       profile: gossip.profile,
-      keys: gossip.keys,
+      keys,
+      ...(keyFile === undefined ? {} : { keepKeys: (changed) => keyFile.save(changed) }),
       allow: gossip.allow,
       tags: this.#tags(),
       counters,

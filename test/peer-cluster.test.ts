@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import type { Logger } from 'pino';
 import { parseConfig } from '../src/config/index.ts';
+import { keyId } from '../src/gossip/index.ts';
 import type { Links } from '../src/io/link/index.ts';
 import { ClusterSide, type LivingMember, type SharedState } from '../src/peer-cluster.ts';
 import { Counters } from '../src/pipeline/counters.ts';
@@ -45,6 +49,8 @@ interface Given {
   readonly shared: Shared;
   readonly counters: Counters;
   readonly lines: string[];
+  /** What the log said beside each line, as JSON. */
+  readonly fields: string[];
   readonly links: { isUp: (name: string) => boolean };
   /** Resolves when it holds; looked at with each line of the log and each change of members. */
   until(holds: () => boolean): Promise<void>;
@@ -72,8 +78,10 @@ async function start(
   const links = { setPeers: () => undefined, isUp: () => true };
   const [counters, shared, lines] = [new Counters(), new Shared(), [] as string[]];
   const news = new EventEmitter();
-  const tell = (_fields: object, line: string): void => {
+  const fields: string[] = [];
+  const tell = (more: object, line: string): void => {
     lines.push(line);
+    fields.push(JSON.stringify(more));
     news.emit('change');
   };
   const side = new ClusterSide({
@@ -98,7 +106,7 @@ async function start(
   const until = async (holds: () => boolean): Promise<void> => {
     while (!holds()) await once(news, 'change');
   };
-  return { side, shared, counters, lines, links, until };
+  return { side, shared, counters, lines, fields, links, until };
 }
 
 /** Whether a promise has settled once all that was due has run. */
@@ -179,5 +187,74 @@ describe('a peer that is cut off', () => {
     for (const name of ['two', 'three']) await start(t, name, seeds);
     await one.until(() => one.lines.includes('at least half of the cluster is in sight again'));
     assert.equal(one.side.minority, undefined);
+  });
+});
+
+describe('the gossip keys of a peer', () => {
+  const [configured, installed, edited] = [1, 2, 3].map((byte) => Buffer.alloc(32, byte)) as [
+    Buffer,
+    Buffer,
+    Buffer,
+  ];
+  const ids = ({ side }: Given): string[] => (side.keys.list() ?? []).map(({ id }) => id);
+  const gossip = (...keys: readonly Buffer[]): object => ({
+    listen: { address: '127.0.0.1', port: 0 },
+    keys: keys.map((key) => key.toString('base64')),
+  });
+
+  /** Replaces the configured key as an operator does; what members answered that did not do it. */
+  async function rotate({ side: { keys } }: Given): Promise<string[]> {
+    const steps = [
+      await keys.change('install', installed),
+      await keys.change('use', installed),
+      await keys.change('remove', configured),
+    ];
+    const answers = steps.flatMap((step) => [...step.answers.values()]);
+    assert.equal(answers.length, 3);
+    return answers.filter(({ isDone }) => !isDone).map(({ message }) => message);
+  }
+
+  async function folderOf(t: TestContext): Promise<string> {
+    const folder = await mkdtemp(join(tmpdir(), 'sailring-keys-'));
+    t.after(() => rm(folder, { recursive: true }));
+    return folder;
+  }
+
+  it('outlast a restart in dataDir, until the configuration has others', async (t) => {
+    const dataDir = await folderOf(t);
+    const before = await start(t, 'one', [], { dataDir, gossip: gossip(configured) });
+    assert.deepEqual(await rotate(before), []);
+    await before.side.stop();
+    const after = await start(t, 'one', [], { dataDir, gossip: gossip(configured) });
+    assert.deepEqual(ids(after), [keyId(installed)]);
+    assert.ok(
+      after.lines.some((line) => line.startsWith('gossip uses the keys that were changed')),
+    );
+    await after.side.stop();
+    const other = await start(t, 'one', [], { dataDir, gossip: gossip(edited) });
+    assert.deepEqual(ids(other), [keyId(edited)]);
+    assert.ok(other.lines.some((line) => line.startsWith('gossip.keys was edited')));
+    const logged = [before, after, other].flatMap(({ fields }) => fields).join();
+    for (const key of [configured, installed, edited])
+      assert.ok(!logged.includes(key.toString('base64')) && !logged.includes(key.toString('hex')));
+    assert.ok(logged.includes(keyId(installed)), 'the log names keys by their ids');
+  });
+
+  it('end with the process without dataDir', async (t) => {
+    const before = await start(t, 'one', [], { gossip: gossip(configured) });
+    assert.deepEqual(await rotate(before), []);
+    await before.side.stop();
+    const after = await start(t, 'one', [], { gossip: gossip(configured) });
+    assert.deepEqual(ids(after), [keyId(configured)]);
+  });
+
+  it('are reported as not changed when they cannot be kept', async (t) => {
+    const dataDir = await folderOf(t);
+    const one = await start(t, 'one', [], { dataDir, gossip: gossip(configured) });
+    await mkdir(join(dataDir, 'gossip-keys.new'));
+    const fault = 'done, but not on the disk: see the log';
+    assert.deepEqual(await rotate(one), [fault, fault, fault]);
+    const { answers } = await one.side.keys.ask();
+    assert.equal(answers.get('one')?.isDone, true, 'they can be listed all the same');
   });
 });

@@ -55,7 +55,7 @@ export const clusterLimits = {
   mixedRulesNoticeMs: 5_000,
 } as const;
 
-/** Where a peer keeps the state of the cluster (`dataDir`). */
+/** Where a peer keeps the state of the cluster and gossip keys that were changed (`dataDir`). */
 export const stateFolderLimits = {
   /** Files that could not be used and were set aside; the oldest makes room. */
   setAsideMax: 5,

@@ -160,7 +160,9 @@ const schema = z.strictObject({
   rampUp: rampUp.prefault({}).describe('how the share of an instance that joins grows'),
   dataDir: filePath
     .exactOptional()
-    .describe('folder where this peer keeps the state of the cluster; without it only in memory'),
+    .describe(
+      'folder where this peer keeps the state of the cluster and changed gossip keys; without it only in memory',
+    ),
   admin: admin.prefault({}).describe('admin server'),
   drainTimeoutMs: z
     .int()

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { runProgram } from '../../src/cli/program.ts';
-import { ringOf, startPeerProcess, type PeerProcess } from '../support/peers.ts';
+import { endPeerProcess, ringOf, startPeerProcess, type PeerProcess } from '../support/peers.ts';
 
 const anyPort = { address: '127.0.0.1', port: 0 };
 const oldKey = Buffer.alloc(32, 1).toString('base64');
@@ -70,5 +70,32 @@ describe('sailring keys', { timeout: 120_000 }, () => {
     await ringOf([late.admin], 1);
     const metrics = await (await fetch(`http://${one.admin}/metrics`)).text();
     assert.match(metrics, /gossip_drops\w*\{[^}]*reason="wrong-key"[^}]*\} [1-9]/u);
+  });
+
+  it('lasts over a crash of a peer with dataDir, whose configuration has the old key alone', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'sailring-keys-'));
+    t.after(() => {
+      rmSync(folder, { recursive: true });
+    });
+    const start = (name: string, ...seeds: readonly string[]): Promise<PeerProcess> =>
+      startPeerProcess(t, name, {
+        gossip: { listen: anyPort, seeds, keys: [oldKey] },
+        application: { kind: 'embedded', module: 'demo' },
+        dataDir: join(folder, name),
+      });
+    const one = await start('one');
+    const two = await start('two', one.gossip);
+    await ringOf([one.admin, two.admin], 2);
+    writeFileSync(join(folder, 'new.key'), `${newKey}\n`);
+    const before = (await idsOf(one))['one']![0]!;
+    await keys(one, 'install', join(folder, 'new.key'));
+    const after = (await idsOf(one))['one']![1]!;
+    await keys(one, 'use', after);
+    await keys(one, 'remove', before);
+    await endPeerProcess(two, 'SIGKILL');
+
+    const again = await start('two', one.gossip);
+    await ringOf([one.admin, again.admin], 2);
+    assert.deepEqual(await idsOf(again), { one: [after], two: [after] });
   });
 });

@@ -9,6 +9,7 @@ import {
   parseSeed,
   Swim,
   type Endpoint,
+  type KeyAnswer,
   type KeyAnswers,
   type KeyOperation,
   type Keyring,
@@ -49,6 +50,8 @@ export interface GossipAgentOptions {
   readonly profile: 'fast' | 'lan' | 'wan';
   /** Keys of 16, 24 or 32 bytes: the first encrypts, any decrypts. By default gossip is plain. */
   readonly keys?: readonly Uint8Array[];
+  /** Keeps keys that were changed while the peer runs; tells whether it could. Never rejects. */
+  readonly keepKeys?: (keys: readonly Uint8Array[]) => Promise<boolean>;
   /** Addresses and networks that may speak; by default all. */
   readonly allow?: readonly string[];
   /** At most 512 bytes when encoded. */
@@ -269,8 +272,19 @@ export class GossipAgent {
         this.#input(input);
       },
       onOwnState: (bytes, from) => onUserState?.(bytes, from),
-      onKeys: (operation) => changeKeys(this.#border.keyring, operation),
+      onKeys: (operation) => this.#changeKeys(operation),
     });
+  }
+
+  /** Whoever asked may forget the old keys once all have answered: so what is kept is kept by then. */
+  async #changeKeys(operation: KeyOperation): Promise<KeyAnswer> {
+    const { keepKeys } = this.#options;
+    const { keyring } = this.#border;
+    const answer = changeKeys(keyring, operation);
+    if (keyring === undefined || keepKeys === undefined) return answer;
+    if (!answer.isDone || operation.kind === 'list') return answer;
+    if (await keepKeys(keyring.secrets())) return answer;
+    return { isDone: false, message: 'done, but not on the disk: see the log', keys: [] };
   }
 
   #allTags(): Tags {

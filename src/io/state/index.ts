@@ -1,1 +1,2 @@
+export { KeyringFile, type KeptKeys } from './keyring-file.ts';
 export { StateFolder, type StateFolderOptions } from './state-folder.ts';

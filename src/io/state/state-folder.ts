@@ -1,8 +1,9 @@
-import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { clusterLimits, stateFolderLimits } from '../../config/defaults.ts';
+import { clusterLimits } from '../../config/defaults.ts';
 import type { Counters } from '../../pipeline/counters.ts';
 import { lockFolder, unlockFolder } from './folder-lock.ts';
+import { KeptFile, unusableFolder } from './kept-file.ts';
 import { parseStateFile, serializeStateFile, type StateOwner } from './state-file.ts';
 
 type LogLine = (fields: object, message: string) => void;
@@ -17,27 +18,30 @@ export interface StateFolderOptions extends StateOwner {
 /** More than the head of the file takes. */
 const fileBytesMax = clusterLimits.mergedStateBytesMax + 1_024;
 
-/**
- * The folder where a peer keeps the state of the cluster. What is saved is whole, or not there: it is
- * written beside the old file and put in its place once the disk has it.
- */
+/** The folder of one peer, where it keeps the state of the cluster. */
 export class StateFolder {
   readonly #options: StateFolderOptions;
-  readonly #file: string;
-  readonly #newFile: string;
+  readonly #file: KeptFile;
   readonly #lock: string;
   #isOpen = false;
-  /** What is to be written next; a later one takes its place. */
-  #due: Uint8Array | undefined;
-  #writing: Promise<boolean> | undefined;
-  #retry: NodeJS.Timeout | undefined;
-  #retryMs: number = stateFolderLimits.retryMinMs;
 
   constructor(options: StateFolderOptions) {
     this.#options = options;
-    this.#file = join(options.folder, 'cluster-state');
-    this.#newFile = join(options.folder, 'cluster-state.new');
-    this.#lock = join(options.folder, 'lock');
+    const { folder, counters, log } = options;
+    this.#file = new KeptFile({
+      folder,
+      name: 'cluster-state',
+      bytesMax: fileBytesMax,
+      counters,
+      counter: 'state_files',
+      log,
+      texts: {
+        setAside:
+          'a file of the cluster state cannot be used; it was set aside, the other peers give the state anew',
+        unwritten: 'the state of the cluster was not written; trying again',
+      },
+    });
+    this.#lock = join(folder, 'lock');
   }
 
   /**
@@ -53,7 +57,7 @@ export class StateFolder {
       await mkdir(folder, { recursive: true });
       isTaken = await lockFolder(this.#lock, peer);
     } catch (error) {
-      throw unusable(folder, error);
+      throw unusableFolder(folder, error);
     }
     if (isTaken !== undefined) {
       throw new Error(
@@ -74,142 +78,38 @@ export class StateFolder {
    *
    * @returns whether this state, or a later one, is on the disk; if not, it is tried again
    */
-  async save(state: Uint8Array): Promise<boolean> {
-    this.#due = state;
-    clearTimeout(this.#retry);
-    // One write at a time: one that runs may have begun before this state was there.
-    if (this.#writing !== undefined) await this.#writing;
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
-    return this.#writing;
+  save(state: Uint8Array): Promise<boolean> {
+    return this.#file.save(serializeStateFile(this.#options, state));
   }
 
   /** Keeps the file of a state that was read but cannot be used, before another takes its place. */
   async setAside(reason: string): Promise<void> {
-    await this.#setAside(this.#file, reason);
+    await this.#file.setAside(reason);
   }
 
   /** Ends what is being written, and gives the folder back. */
   async close(): Promise<void> {
     if (!this.#isOpen) return;
-    clearTimeout(this.#retry);
-    await this.#writing;
-    clearTimeout(this.#retry);
+    await this.#file.close();
     this.#isOpen = false;
     await unlockFolder(this.#lock);
   }
 
   async #load(): Promise<Uint8Array | undefined> {
     const { folder, cluster, peer } = this.#options;
-    if ((await sizeOf(this.#newFile)) !== undefined) {
-      await this.#setAside(this.#newFile, 'half-written');
-    }
-    const size = await sizeOf(this.#file);
-    if (size === undefined) return undefined;
-    if (size > fileBytesMax) return this.#setAside(this.#file, 'too-large');
-    let bytes: Buffer;
-    try {
-      bytes = await readFile(this.#file);
-    } catch (error) {
-      throw unusable(folder, error);
-    }
+    const bytes = await this.#file.read();
+    if (bytes === undefined) return undefined;
     const read = parseStateFile(bytes);
-    if (!read.ok) return this.#setAside(this.#file, read.fault);
+    if (!read.ok) {
+      await this.#file.setAside(read.fault);
+      return undefined;
+    }
     if (read.owner.peer !== peer || read.owner.cluster !== cluster) {
       throw new Error(
         `dataDir ${folder} belongs to peer ${read.owner.peer} of cluster ${read.owner.cluster}; ` +
-          `give each peer a folder of its own, or remove ${this.#file} if the peer was renamed`,
+          `give each peer a folder of its own, or remove ${this.#file.path} if the peer was renamed`,
       );
     }
     return read.state;
   }
-
-  /** Keeps what cannot be used for whoever wants to see it, a bounded number of times. */
-  async #setAside(file: string, reason: string): Promise<undefined> {
-    const { folder, counters, log } = this.#options;
-    let place = '';
-    let oldest = Infinity;
-    for (let number = 1; number <= stateFolderLimits.setAsideMax; number++) {
-      const name = join(folder, `cluster-state.bad-${number}`);
-      const changed = await changedAt(name);
-      if (changed >= oldest) continue;
-      [place, oldest] = [name, changed];
-    }
-    try {
-      await rename(file, place);
-    } catch (error) {
-      throw unusable(folder, error);
-    }
-    counters.count('state_files', reason);
-    log.error(
-      { file, movedTo: place, reason },
-      'a file of the cluster state cannot be used; it was set aside, the other peers give the state anew',
-    );
-  }
-
-  /** Writes until nothing is due. */
-  async #write(): Promise<boolean> {
-    const { counters, log, folder } = this.#options;
-    for (let state = this.#due; state !== undefined; state = this.#due) {
-      this.#due = undefined;
-      try {
-        await this.#replace(state);
-      } catch (error) {
-        this.#due ??= state;
-        counters.count('state_files', 'write-failed');
-        log.error({ folder, err: error }, 'the state of the cluster was not written; trying again');
-        this.#retryLater();
-        return false;
-      }
-      this.#retryMs = stateFolderLimits.retryMinMs;
-      counters.count('state_files', 'written');
-    }
-    return true;
-  }
-
-  async #replace(state: Uint8Array): Promise<void> {
-    const file = await open(this.#newFile, 'w', 0o600);
-    try {
-      await file.writeFile(serializeStateFile(this.#options, state));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(this.#newFile, this.#file);
-    // The new name is on the disk only with the folder.
-    const folder = await open(this.#options.folder, 'r');
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
-  }
-
-  #retryLater(): void {
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => {
-      if (this.#due !== undefined) void this.save(this.#due);
-    }, this.#retryMs);
-    this.#retry.unref();
-    this.#retryMs = Math.min(this.#retryMs * 2, stateFolderLimits.retryMaxMs);
-  }
-}
-
-/** Undefined for a file that is not there. */
-async function sizeOf(file: string): Promise<number | undefined> {
-  return (await stat(file).catch(() => undefined))?.size;
-}
-
-/** When a file was last written; the earliest time for one that is not there. */
-async function changedAt(file: string): Promise<number> {
-  return (await stat(file).catch(() => undefined))?.mtimeMs ?? -Infinity;
-}
-
-function unusable(folder: string, cause: unknown): Error {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new Error(
-    `dataDir ${folder} cannot be used: ${reason}; name a folder that this user may write`,
-    { cause },
-  );
 }
