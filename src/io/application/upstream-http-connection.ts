@@ -25,6 +25,7 @@ import {
   tunnelProtocol,
 } from '../../http/index.ts';
 import { atTurnEnd } from '../turn.ts';
+import { UpstreamHttpClock } from './upstream-http-clock.ts';
 import type { ExchangeCarrier, UpstreamHttpExchange } from './upstream-http-exchange.ts';
 import { marksOf } from './upstream-http-marks.ts';
 
@@ -45,16 +46,14 @@ export interface ConnectionPool {
   gone(): void;
 }
 
-type Activity = 'connect' | 'response' | 'body' | 'tunnel' | 'idle';
-
 /**
  * One connection to the upstream server. It carries one exchange at a time, writes the final bytes
  * of its request and cuts the bytes that come back into responses. A tunnel has it to its end.
  */
 export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   readonly #socket: Socket;
-  readonly #timeouts: UpstreamHttpTimeoutsConfig;
   readonly #pool: ConnectionPool;
+  readonly #clock: UpstreamHttpClock;
   readonly #output: GatheredOutput;
   readonly #parser = createResponseHeadParser();
   #exchange: UpstreamHttpExchange | undefined;
@@ -64,18 +63,15 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   #wasUsed = false;
   #hasReceived = false;
   #isAskerPaused = false;
-  #activity: Activity = 'connect';
-  #deadlineMs = 0;
   #failure: ResetCode = 'broken';
 
   constructor(socket: Socket, timeouts: UpstreamHttpTimeoutsConfig, pool: ConnectionPool) {
     this.#socket = socket;
-    this.#timeouts = timeouts;
     this.#pool = pool;
+    this.#clock = new UpstreamHttpClock(timeouts, pool);
     this.#output = new GatheredOutput((output) => {
       this.#write(output);
     }, atTurnEnd);
-    this.#wait('connect');
     this.#on('connect', () => this.#connected());
     this.#on('data', (bytes) => this.#receive(bytes));
     this.#on('drain', () => this.#resumeAsker());
@@ -128,14 +124,14 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   }
 
   sweep(): void {
-    if (this.#pool.nowMs() < this.#deadlineMs || this.#isWaitingForAsker()) return;
-    this.#pool.count(`timeout-${this.#activity}`);
-    this.#failure = this.#activity === 'connect' ? 'refused' : 'timeout';
+    if (!this.#clock.isOver || this.#isWaitingForAsker()) return;
+    this.#pool.count(`timeout-${this.#clock.activity}`);
+    this.#failure = this.#clock.activity === 'connect' ? 'refused' : 'timeout';
     this.#socket.destroy();
   }
 
   bodyData(chunk: Uint8Array): void {
-    this.#wait(this.#activity);
+    this.#clock.restart();
     if (this.#exchange?.request.framing.kind !== 'chunked') {
       this.#output.bytes(chunk);
     } else if (chunk.length > 0) {
@@ -146,19 +142,19 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   }
 
   bodyEnd(trailers: HeaderList): void {
-    if (this.#activity === 'tunnel') {
+    if (this.#clock.activity === 'tunnel') {
       this.#output.flush();
       this.#socket.end();
       this.#tunnelEnded();
       return;
     }
-    this.#wait(this.#activity);
+    this.#clock.restart();
     if (this.#exchange?.request.framing.kind === 'chunked') this.#output.text(lastChunk(trailers));
   }
 
   abandon(): void {
     this.#exchange = undefined;
-    if (this.#activity !== 'tunnel') {
+    if (this.#clock.activity !== 'tunnel') {
       this.#socket.destroy();
       return;
     }
@@ -172,7 +168,7 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   }
 
   resumeResponse(): void {
-    this.#wait(this.#activity);
+    this.#clock.restart();
     this.#socket.resume();
   }
 
@@ -194,7 +190,7 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   }
 
   #send(exchange: UpstreamHttpExchange): void {
-    this.#wait('response');
+    this.#clock.wait('response');
     this.#output.text(serializeRequestHead(exchange.request, marksOf(exchange.envelope)));
     exchange.carriedBy(this);
   }
@@ -213,7 +209,7 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
     } else if (this.#exchange === undefined) {
       this.#rest();
     } else {
-      this.#wait(this.#activity);
+      this.#clock.restart();
     }
   }
 
@@ -252,7 +248,7 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
     }
     this.#head = received;
     this.#body = createBodyReader(framing);
-    this.#wait('body');
+    this.#clock.wait('body');
     const told = toldFraming(received, exchange.request.method);
     exchange.response.head({ status, reason, headers, framing: told });
     if (this.#body === undefined && this.#exchange === exchange) this.#finish([]);
@@ -269,7 +265,7 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
     const { status, reason, connectionOptions } = received;
     const headers = endToEndResponseHeaders(received.headers, connectionOptions, true);
     this.#body = createBodyReader(tunnelBody);
-    this.#wait('tunnel');
+    this.#clock.wait('tunnel');
     this.#pool.tunnelled();
     exchange.switched({ status, reason, headers, framing: tunnelBody });
   }
@@ -278,7 +274,7 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   #tunnelEnded(): void {
     if (this.#exchange?.isOver !== true) return;
     this.#exchange = undefined;
-    this.#wait('body');
+    this.#clock.wait('body');
   }
 
   /** The response is whole: {@link #receive} brings the connection back to the pool. */
@@ -298,7 +294,7 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
   #rest(): void {
     this.#wasUsed = true;
     if (this.#socket.isPaused()) this.#socket.resume();
-    this.#wait('idle');
+    this.#clock.wait('idle');
     this.#pool.free();
   }
 
@@ -318,7 +314,7 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
 
   /** The server ended its direction: the end of a body without length, else of the connection. */
   #ended(): void {
-    if (this.#activity === 'tunnel') {
+    if (this.#clock.activity === 'tunnel') {
       this.#exchange?.complete([]);
       this.#tunnelEnded();
       return;
@@ -343,39 +339,18 @@ export class UpstreamHttpConnection implements ExchangeCarrier, BodySink {
     }
   }
 
-  #wait(activity: Activity): void {
-    this.#activity = activity;
-    this.#deadlineMs = this.#pool.nowMs() + this.#timeoutMs(activity);
-  }
-
-  #timeoutMs(activity: Activity): number {
-    switch (activity) {
-      case 'connect':
-        return this.#timeouts.connectMs;
-      case 'response':
-        return this.#timeouts.responseMs;
-      case 'body':
-        return this.#timeouts.bodyMs;
-      case 'tunnel':
-        // The asker's peer knows how long it may be silent.
-        return Infinity;
-      case 'idle':
-        return this.#timeouts.idleMs;
-    }
-  }
-
   /** It is not the server's fault when the asker takes no more, or still sends its body. */
   #isWaitingForAsker(): boolean {
     if (this.#exchange === undefined) return false;
     if (this.#socket.isPaused()) return true;
-    const isUploading = this.#activity === 'response' && !this.#exchange.isRequestComplete;
+    const isUploading = this.#clock.activity === 'response' && !this.#exchange.isRequestComplete;
     return isUploading && !this.#isAskerPaused;
   }
 
   #resumeAsker(): void {
     if (!this.#isAskerPaused) return;
     this.#isAskerPaused = false;
-    this.#wait(this.#activity);
+    this.#clock.restart();
     this.#exchange?.response.resume();
   }
 

@@ -16,9 +16,10 @@ import {
 import type { HttpRemote } from '../../pipeline/http-forward.ts';
 import { atTurnEnd } from '../turn.ts';
 import { type HttpClient, lose } from './client.ts';
-import { ClientExchange, type ExchangeHost } from './client-exchange.ts';
+import { ClientExchange } from './client-exchange.ts';
 import { type Activity, ConnectionClock } from './connection-clock.ts';
 import { errorResponse } from './error-response.ts';
+import type { ExchangeHost } from './exchange-host.ts';
 import type { ListenerContext } from './listener-context.ts';
 import { ResponseWriter } from './response-writer.ts';
 import { WaitingBytes } from './waiting-bytes.ts';

@@ -10,41 +10,17 @@ import {
   type ResponseReceiver,
 } from '../../http/index.ts';
 import type { HttpDecision, HttpElsewhere } from '../../pipeline/http-journey.ts';
-import type { HttpRemote } from '../../pipeline/http-forward.ts';
 import { HttpOffers } from '../../pipeline/http-offers.ts';
 import { mayRetry } from '../../pipeline/http-retry.ts';
 import type { ClientWriter } from './client-writer.ts';
-import { errorResponse, type OwnResponse, redirectResponse } from './error-response.ts';
-import type { ListenerContext } from './listener-context.ts';
+import {
+  errorResponse,
+  type OwnResponse,
+  redirectResponse,
+  statusOfReset,
+} from './error-response.ts';
+import type { ExchangeHost } from './exchange-host.ts';
 import { ReplayBody } from './replay-body.ts';
-
-/** The connection that an exchange belongs to. */
-export interface ExchangeHost {
-  readonly context: ListenerContext;
-  readonly remote: HttpRemote;
-  /** The request has an instance: its body may be read. */
-  routed(): void;
-  /** Holds back or goes on reading the request's body. */
-  holdBody(isHeld: boolean): void;
-  /** Something happened that the connection's clock should know. */
-  progressed(): void;
-  /** The request went over to another protocol: what the client sends from here on is its data. */
-  tunnelled(): void;
-  /** A tunnel's direction to the client has ended; the other one goes on. */
-  responseEnded(): void;
-  /** The response is written whole, and both directions of a tunnel. */
-  answered(isPersistent: boolean): void;
-  /** The response cannot be completed: the client must see that. */
-  broken(): void;
-}
-
-const statusOfReset: Readonly<Record<ResetCode, number>> = {
-  refused: 502,
-  broken: 502,
-  timeout: 504,
-  cancelled: 502,
-  limit: 503,
-};
 
 /** One request and its response, from the decision to the last byte. */
 export class ClientExchange implements ResponseReceiver {

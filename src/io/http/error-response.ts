@@ -1,4 +1,4 @@
-import { fieldLines, HeaderBlock, type ResponseHead } from '../../http/index.ts';
+import { fieldLines, HeaderBlock, type ResetCode, type ResponseHead } from '../../http/index.ts';
 import type { HttpRedirect } from '../../pipeline/http-redirect.ts';
 
 /** Answers that the ingress peer gives itself: short, without a word about its inside. */
@@ -20,6 +20,15 @@ const texts: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
   504: 'Gateway Timeout',
   505: 'HTTP Version Not Supported',
+};
+
+/** What a client is answered when this is how its last offer ended. */
+export const statusOfReset: Readonly<Record<ResetCode, number>> = {
+  refused: 502,
+  broken: 502,
+  timeout: 504,
+  cancelled: 502,
+  limit: 503,
 };
 
 const plainText = HeaderBlock.of([['Content-Type', 'text/plain; charset=utf-8']]);

@@ -8,9 +8,10 @@ import {
   isFault,
 } from '../../http/index.ts';
 import type { HttpRemote } from '../../pipeline/http-forward.ts';
-import { ClientExchange, type ExchangeHost } from './client-exchange.ts';
+import { ClientExchange } from './client-exchange.ts';
 import { type Activity, ConnectionClock } from './connection-clock.ts';
 import { errorResponse } from './error-response.ts';
+import type { ExchangeHost } from './exchange-host.ts';
 import { receivedHttp2Request, receivedHttp2Trailers } from './http2-request.ts';
 import { Http2ResponseWriter, type Http2WriterHost } from './http2-response-writer.ts';
 import type { ListenerContext } from './listener-context.ts';
