@@ -200,6 +200,7 @@ export class SipSide {
     const isHere = (instance: string): boolean => instance === config.name;
     return {
       deliver: (message, envelope) => this.#deliver(message, envelope),
+      isSilent: (instance) => !isHere(instance) && links().isSilent(instance),
       relayResponse: (peer, message) => links().sendSipResponse(peer, message),
       deliverResponse: (instance, message) =>
         isHere(instance)

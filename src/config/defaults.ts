@@ -347,6 +347,11 @@ export const linkLimits = {
   steadyMs: 1_000,
   /** How long a peer gets no new work after a link to it broke sooner than that. */
   avoidMs: 2_000,
+  /**
+   * For how long after a link broke its peer may only be held up, as long as nothing refuses the next dial. Longer
+   * than gossip takes to be sure.
+   */
+  silenceMs: 8_000,
   /** How often the TLS files of the links are read again. */
   certificateRefreshMs: 60_000,
 } as const;

@@ -19,10 +19,11 @@ export interface RoutedRequest extends RewriteInput {
 
 /**
  * Gives a request to its instance, or to the first of its successors that takes it; each gets bytes
- * of its own.
+ * of its own. What belongs to an instance that may only be held up comes again by retransmission, and
+ * would be refused by any other.
  *
  * @param took told which instance has taken a request that is to be remembered
- * @returns false when nobody took it and nothing was sent
+ * @returns false when nobody took it and its sender is to be told
  */
 export function deliver(
   request: RoutedRequest,
@@ -35,6 +36,10 @@ export function deliver(
     if (request.transaction !== '') took(request, located.instance);
     return true;
   }
+  if (isWorthWaiting(request, options)) {
+    options.counters.count('sip_drops', 'instance-silent');
+    return true;
+  }
   // What left its stamped instance is known by its transaction alone.
   const isStamped = located.reason === 'stamp' && !followsAnother(request.message);
   const moved = isStamped ? { ...request, transaction: transactionOf(request) } : request;
@@ -44,6 +49,12 @@ export function deliver(
     if (isTaken && moved.transaction !== '') took(moved, successor);
     return isTaken;
   });
+}
+
+/** Over UDP its sender repeats it (RFC 3261 section 17.1); whoever sends by a stream does not. */
+function isWorthWaiting({ located, arrival }: RoutedRequest, { ports }: PipelineOptions): boolean {
+  const { instance, isNew } = located;
+  return !isNew && arrival.transport === 'UDP' && ports.isSilent(instance ?? '');
 }
 
 /**

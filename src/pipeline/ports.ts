@@ -21,6 +21,8 @@ export interface Question {
 export interface PipelinePorts {
   /** Gives a final request to the application of an instance, here or over its link. False: nothing was sent. */
   deliver(message: Buffer, envelope: Envelope): boolean;
+  /** Whether an instance that cannot be given anything now may only be held up, and come back. */
+  isSilent(instance: string): boolean;
   /** Brings a response to the peer that holds the flow. False: there is no link to it. */
   relayResponse(peer: string, message: Buffer): boolean;
   /** Brings a final response to the application of an instance. False: nothing was sent. */

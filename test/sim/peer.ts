@@ -190,6 +190,7 @@ export class SimulatedPeer implements Host, LinkEnd {
         if (envelope.instance === name) return this.#giveToApplication(message, envelope);
         return links.sendSipRequest(name, envelope.instance, message, envelope);
       },
+      isSilent: () => false,
       relayResponse: (peer, message) => links.sendSipResponse(name, peer, message),
       deliverResponse: (instance, message) => {
         if (instance === name) return this.#giveToApplication(message);

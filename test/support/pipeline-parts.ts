@@ -133,6 +133,7 @@ export class RecordedPorts implements PipelinePorts {
   readonly questions: Question[] = [];
   readonly defects: unknown[] = [];
   readonly unreachable: Set<string> = new Set<string>();
+  readonly silent: Set<string> = new Set<string>();
   /** What other peers' directories know; asked one by one, when the test lets answers arrive. */
   directory: (question: Question) => Assignment | undefined = () => undefined;
   targets: readonly SipTarget[] = [];
@@ -143,6 +144,10 @@ export class RecordedPorts implements PipelinePorts {
     if (this.unreachable.has(envelope.instance)) return false;
     this.delivered.push({ message: parsed(message), envelope });
     return true;
+  }
+
+  isSilent(instance: string): boolean {
+    return this.silent.has(instance);
   }
 
   relayResponse(peer: string, message: Buffer): boolean {

@@ -12,8 +12,10 @@ import { clientOptions, relayMethod } from './service.ts';
 
 /** Why a connection ended. */
 export type ConnectionEnd =
-  /** Nobody answered, or the connection broke. */
+  /** The dial failed, or the connection broke. */
   | 'unreachable'
+  /** Nothing came back in time: no refusal either. */
+  | 'silent'
   /** The peer does not want us (yet): it may not know this member. */
   | 'refused'
   /** The peer is not the one we want. */
@@ -67,7 +69,7 @@ export class Connection {
     this.#client = new Client(target, credentials, clientOptions(context.limits, peer.name));
     for (const kind of laneKinds) this.#openLane(kind);
     this.#timer = setTimeout(() => {
-      this.#end('unreachable');
+      this.#end('silent');
     }, context.limits.helloTimeoutMs);
   }
 

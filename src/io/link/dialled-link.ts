@@ -22,6 +22,8 @@ export class DialledLink {
   #redialTimer: NodeJS.Timeout | undefined;
   #failures = 0;
   #upSinceMs = 0;
+  /** When it broke; -Infinity: it never did, or the peer has been heard of since. */
+  #brokeAtMs = -Infinity;
   #avoidUntilMs = 0;
   /** Epoch of the process that said goodbye. */
   #leavingEpoch = -1;
@@ -46,6 +48,15 @@ export class DialledLink {
     );
   }
 
+  /**
+   * It broke a moment ago and nobody refuses the next dial: the peer's process may be held up, or be out
+   * of reach, and come back. One that ended refuses at once.
+   */
+  get isSilent(): boolean {
+    if (this.#connection?.isUp === true) return false;
+    return performance.now() - this.#brokeAtMs < this.#context.limits.silenceMs;
+  }
+
   /** The SIP lane whether or not new work is welcome on it. */
   get sip(): Lane | undefined {
     return this.#connection?.sip;
@@ -68,6 +79,7 @@ export class DialledLink {
     }
     this.#failures = 0;
     this.#avoidUntilMs = 0;
+    this.#brokeAtMs = -Infinity;
     const old = this.#connection;
     this.#connection = undefined;
     old?.close();
@@ -120,7 +132,9 @@ export class DialledLink {
     const { counters, log, onPeerFailed } = this.#context;
     const peer = this.#peer.name;
     counters.count('link_failures', reason);
-    const isBroken = reason === 'unreachable' || reason === 'violation';
+    const isBroken = reason === 'unreachable' || reason === 'silent' || reason === 'violation';
+    if (wasUp && reason === 'unreachable') this.#brokeAtMs = performance.now();
+    else if (reason !== 'silent') this.#brokeAtMs = -Infinity;
     const isNews = wasUp || this.#failures === 0;
     if (reason === 'left') log.info({ peer, reason }, 'link is down');
     else if (isNews) log.warn({ peer, reason }, 'link is down');

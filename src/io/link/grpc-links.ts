@@ -103,6 +103,10 @@ export class GrpcLinks implements Links {
     return this.#dialled.get(peer)?.isUp === true;
   }
 
+  isSilent(peer: string): boolean {
+    return this.#dialled.get(peer)?.isSilent === true;
+  }
+
   sendSipRequest(peer: string, message: Buffer, envelope: Envelope): boolean {
     const link = this.#dialled.get(peer);
     const lane = link?.isUp === true ? link.sip : undefined;

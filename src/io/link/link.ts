@@ -15,6 +15,8 @@ export interface Links {
   setPeers(peers: readonly LinkPeer[]): void;
   /** True while a request handed over now would leave at once. */
   isUp(peer: string): boolean;
+  /** The link broke a moment ago and the peer does not refuse another: it may be held up and come back. */
+  isSilent(peer: string): boolean;
   /** Hands a final SIP request to the owning peer. False: nothing was sent, try the next successor. */
   sendSipRequest(peer: string, message: Buffer, envelope: Envelope): boolean;
   /** Brings a response to the peer that holds the client's flow. False: not sent. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
 import type { ResponseReceiver } from '../../../src/http/index.ts';
@@ -16,6 +17,11 @@ import {
   okResponse,
   stopAll,
 } from './test-peer.ts';
+
+/** For what is told by no event. */
+async function turnsUntil(holds: () => boolean): Promise<void> {
+  while (!holds()) await nextTurn();
+}
 
 describe('the life of a link', () => {
   const started: TestPeer[] = [];
@@ -70,6 +76,32 @@ describe('the life of a link', () => {
       assert.equal(served.code, 'broken');
     });
   }
+
+  it('is silent while nothing answers the next dial, for a time, and not once that is refused', async () => {
+    const limits = { keepaliveIntervalMs: 50, keepaliveTimeoutMs: 50, helloTimeoutMs: 50 };
+    const a = peer('a', { limits: { ...limits, silenceMs: 60_000, reconnectBackoffMaxMs: 1 } });
+    const b = peer('b');
+    const cable = await cabled(a, b);
+    assert.equal(a.links.isSilent('b'), false, 'it is up');
+    assert.equal(a.links.isSilent('c'), false, 'nobody');
+    cable.freeze();
+    await a.until(() => !a.links.isUp('b'));
+    assert.equal(a.links.isSilent('b'), true);
+    await turnsUntil(() => a.counters.get('link_failures', 'silent') > 0);
+    assert.equal(a.links.isSilent('b'), true, 'a dial without an answer says nothing');
+    cable.cut();
+    await turnsUntil(() => !a.links.isSilent('b'));
+    assert.ok(a.counters.get('link_failures', 'unreachable') > 1, 'it was refused');
+  });
+
+  it('is silent no longer than its limit', async () => {
+    const limits = { keepaliveIntervalMs: 50, keepaliveTimeoutMs: 50, silenceMs: 0 };
+    const a = peer('a', { limits });
+    const cable = await cabled(a, peer('b'));
+    cable.freeze();
+    await a.until(() => !a.links.isUp('b'));
+    assert.equal(a.links.isSilent('b'), false);
+  });
 
   it('answers on its own link where the ingress peer has none', async () => {
     const a = peer('a');

@@ -210,6 +210,7 @@ export class Recorder implements RequestReceiver, ResponseReceiver {
 export class Cable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #isFrozen = false;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -225,7 +226,7 @@ export class Cable {
         [far, near],
       ] as const) {
         cable.#sockets.add(socket);
-        socket.on('data', (chunk) => other.write(chunk));
+        if (!cable.#isFrozen) socket.on('data', (chunk) => other.write(chunk));
         socket.on('error', () => other.destroy());
         socket.on('close', () => other.destroy());
       }
@@ -248,6 +249,12 @@ export class Cable {
   cut(): void {
     this.#server.close();
     this.break();
+  }
+
+  /** The same for the connections to come, which it still takes. */
+  freeze(): void {
+    this.#isFrozen = true;
+    this.silence();
   }
 
   /** Carries nothing any more and tells nobody. */
