@@ -6,6 +6,9 @@ import type { Lane, LaneContext } from './lane.ts';
 import type { LinkPeer } from './link.ts';
 import type { Trust } from './trust.ts';
 
+/** Ends that say something about the peer's health. */
+const failures: ReadonlySet<ConnectionEnd> = new Set(['unreachable', 'silent', 'violation']);
+
 /**
  * This peer's link to another: it dials until told to close, and says when work may be handed over.
  *
@@ -132,9 +135,7 @@ export class DialledLink {
     const { counters, log, onPeerFailed } = this.#context;
     const peer = this.#peer.name;
     counters.count('link_failures', reason);
-    const isBroken = reason === 'unreachable' || reason === 'silent' || reason === 'violation';
-    if (wasUp && reason === 'unreachable') this.#brokeAtMs = performance.now();
-    else if (reason !== 'silent') this.#brokeAtMs = -Infinity;
+    this.#noteSilence(reason, wasUp);
     const isNews = wasUp || this.#failures === 0;
     if (reason === 'left') log.info({ peer, reason }, 'link is down');
     else if (isNews) log.warn({ peer, reason }, 'link is down');
@@ -144,7 +145,12 @@ export class DialledLink {
       },
       this.#pauseMs(wasUp && reason !== 'left'),
     );
-    if (isBroken && isNews) onPeerFailed?.(peer);
+    if (failures.has(reason) && isNews) onPeerFailed?.(peer);
+  }
+
+  #noteSilence(reason: ConnectionEnd, wasUp: boolean): void {
+    if (wasUp && reason === 'unreachable') this.#brokeAtMs = performance.now();
+    else if (reason !== 'silent') this.#brokeAtMs = -Infinity;
   }
 
   /** @returns how long to wait before the next dial; avoids the peer where its links keep breaking */
