@@ -54,9 +54,16 @@ export interface RunningPeer {
 /**
  * Starts a peer: the one place that knows every room. Rejects with a message for the operator when
  * a port is occupied or the rules or the application cannot be loaded; nothing is left running then.
+ *
+ * @param signal aborts the start, as long as it lasts: rejects with the signal's reason once the peer
+ *   has left those whom it has met and has closed everything
  */
-export async function startPeer(config: Config, log: Logger): Promise<RunningPeer> {
-  const peer = new Peer(config, log);
+export async function startPeer(
+  config: Config,
+  log: Logger,
+  signal?: AbortSignal,
+): Promise<RunningPeer> {
+  const peer = new Peer(config, log, signal);
   try {
     await peer.start();
   } catch (error) {
@@ -69,6 +76,8 @@ export async function startPeer(config: Config, log: Logger): Promise<RunningPee
 class Peer implements RunningPeer {
   readonly #config: Config;
   readonly #log: Logger;
+  /** Aborts the start. */
+  readonly #signal: AbortSignal | undefined;
   readonly #counters = new Counters();
   readonly #buffers = new BufferCollector();
   readonly #stamper: Stamper;
@@ -89,9 +98,10 @@ class Peer implements RunningPeer {
   readonly #dialogs: Dialogs;
   #addresses: PeerAddresses | undefined;
 
-  constructor(config: Config, log: Logger) {
+  constructor(config: Config, log: Logger, signal: AbortSignal | undefined) {
     this.#config = config;
     this.#log = log;
+    this.#signal = signal;
     this.#stamper = new Stamper(config.stamps.keys);
     this.#state = this.#createStateSide();
     this.#rules = new RulesSide({
@@ -132,7 +142,8 @@ class Peer implements RunningPeer {
     const adminAddress = await admin.start();
     await this.#run(this.#cluster);
     this.#addresses = this.#boundAddresses(adminAddress);
-    await this.#cluster.joined();
+    // Others may let this peer wait for ever.
+    await unless(this.#signal, this.#cluster.joined());
     this.#life.joined();
   }
 
@@ -158,6 +169,7 @@ class Peer implements RunningPeer {
   }
 
   async #run(part: { start(): Promise<void>; stop(): Promise<void> }): Promise<void> {
+    this.#signal?.throwIfAborted();
     this.#closers.push(() => part.stop());
     await part.start();
   }
@@ -384,5 +396,19 @@ class Peer implements RunningPeer {
       gossip: formatHostPort(gossip.listen.address, this.#cluster.port),
       link: formatHostPort(this.#links.address, this.#links.port),
     };
+  }
+}
+
+/** Settles as the promise does, or rejects with the signal's reason before. */
+async function unless<T>(signal: AbortSignal | undefined, promise: Promise<T>): Promise<T> {
+  if (signal === undefined) return promise;
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort);
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
 }

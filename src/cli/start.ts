@@ -1,4 +1,7 @@
+import { setTimeout as passed } from 'node:timers/promises';
+import type { Logger } from 'pino';
 import { cliLimits } from '../config/defaults.ts';
+import type { Config } from '../config/index.ts';
 import type { RunningPeer } from '../peer.ts';
 import { readConfig } from './check.ts';
 import { complain } from './complain.ts';
@@ -28,23 +31,48 @@ export async function start(options: StartOptions, out: CliOutput): Promise<numb
   // Nobody is left to start for.
   void parentGone?.then(() => setTimeout(() => process.exit(0), cliLimits.stopTimeoutMs).unref());
   const signal = stopSignal((exitCode) => process.exit(exitCode));
+  const told = Promise.race([signal, ...(parentGone === undefined ? [] : [parentGone])]);
   let peer: RunningPeer | undefined;
   try {
-    const { startPeer } = await import('../peer.ts');
-    peer = await Promise.race([startPeer(config, log), signal.then(() => undefined)]);
+    peer = await startUnless(told, config, log);
+    if (peer === undefined) {
+      log.info({ reason: await told }, 'stopped before it was ready');
+      return 0;
+    }
   } catch (error) {
     log.debug({ err: error }, 'start failed');
     complain(out, describeStartFailure(error, config, options.config));
     return 1;
   }
-  // Told to stop while it waited for others: nobody relies on it yet.
-  if (peer === undefined) return 0;
   out.out(`${options.json === true ? asJson(peer) : asText(peer)}\n`);
-  const end = await Promise.race([signal, ...(parentGone === undefined ? [] : [parentGone])]);
+  const end = await told;
   log.info({ reason: end }, 'stopping');
   if (end !== 'parent gone') await peer.drain();
   await peer.stop();
   return 0;
+}
+
+/**
+ * Undefined when it was told to stop before the peer was ready: nobody relies on it yet, so it only tells
+ * those whom it has met that it goes. What hangs meanwhile ends with the process.
+ */
+async function startUnless(
+  told: Promise<string>,
+  config: Config,
+  log: Logger,
+): Promise<RunningPeer | undefined> {
+  const stopping = new AbortController();
+  const ended = told.then(() => {
+    stopping.abort();
+    return passed(cliLimits.stopTimeoutMs, undefined);
+  });
+  try {
+    const { startPeer } = await import('../peer.ts');
+    return await Promise.race([startPeer(config, log, stopping.signal), ended]);
+  } catch (error) {
+    if (stopping.signal.aborted && error === stopping.signal.reason) return undefined;
+    throw error;
+  }
 }
 
 function standardInputEnd(): Promise<'parent gone'> {

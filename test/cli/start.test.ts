@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -80,6 +80,21 @@ describe('sailring start', () => {
     const child = new Child(t, ['start', '-c', file, '--exit-with-parent']);
     assert.notEqual(await child.firstLine, undefined, child.err);
     child.process.stdin.end();
+    assert.deepEqual(await child.closed, { code: 0, signal: null });
+  });
+
+  it('ends in time when it is told to while its application hangs at the start', async (t) => {
+    const file = configFile(admin);
+    const hanging =
+      "console.log('loading'); setInterval(() => {}, 1000); await new Promise(() => {});";
+    writeFileSync(join(folder, 'hanging.mjs'), hanging);
+    writeFileSync(
+      file,
+      readFileSync(file, 'utf8').replace('module: demo', 'module: ./hanging.mjs'),
+    );
+    const child = new Child(t, ['start', '-c', file]);
+    assert.equal(await child.firstLine, 'loading', child.err);
+    child.process.kill('SIGTERM');
     assert.deepEqual(await child.closed, { code: 0, signal: null });
   });
 

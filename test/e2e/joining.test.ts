@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -14,6 +14,7 @@ import { freeTcpPort, freeUdpPort } from '../support/free-port.ts';
 import { startPeerProcess } from '../support/peers.ts';
 import { openUdpCaller } from '../support/sip-caller.ts';
 import { request } from '../support/sip-text.ts';
+import { stopAgents, Watched } from '../support/watched-agent.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const address = '127.0.0.1';
@@ -82,6 +83,44 @@ describe('a peer that waits for others', { timeout: 60_000 }, () => {
     assert.deepEqual(await gone, [0, null]);
     assert.equal(said, '');
   });
+
+  for (const [how, end] of [
+    ['a signal', (child: ChildProcess) => child.kill('SIGTERM')],
+    ['the end of its parent', (child: ChildProcess) => child.stdin?.end()],
+  ] as const) {
+    it(`tells whom it has met that it goes when ${how} ends it`, async (t) => {
+      t.after(stopAgents);
+      // An observer is no peer, so the one under test waits for one for ever.
+      const observer = new Watched('observer');
+      await observer.agent.start();
+      const folder = await mkdtemp(join(tmpdir(), 'sailring-joining-'));
+      t.after(() => rm(folder, { recursive: true, force: true }));
+      const file = join(folder, 'peer.yaml');
+      const listen = { address, port: 0 };
+      const config = {
+        name: 'waiting',
+        cluster: { name: 'test' },
+        gossip: { listen, seeds: [observer.seed], allowAlone: false },
+        link: { listen },
+        stamps: { keys: [{ id: 'test', secret: 'a secret of the tests alone' }] },
+        sip: { listeners: [{ transport: 'udp', ...listen }], internal: listen },
+        application: { kind: 'embedded', module: 'demo' },
+        admin: { listen },
+        log: { level: 'error' },
+      };
+      await writeFile(file, stringify(config));
+      const child = spawn(process.execPath, [main, 'start', '-c', file, '--exit-with-parent'], {
+        stdio: ['pipe', 'inherit', 'inherit'],
+      });
+      t.after(() => stop(child));
+      await observer.sees('waiting', 'alive');
+      const gone = once(child, 'exit');
+      end(child);
+      assert.deepEqual(await gone, [0, null]);
+      await observer.until(() => observer.member('waiting')?.state !== 'alive');
+      assert.equal(observer.member('waiting')?.state, 'left');
+    });
+  }
 
   it('is not ready before its links are up, so that no call of another peer is turned away', async (t) => {
     const [linkPort, adminPort] = [await freeTcpPort(), await freeTcpPort()];
