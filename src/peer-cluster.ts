@@ -239,16 +239,14 @@ export class ClusterSide {
     if (kept.kind === 'none') return configured;
     const [keptIds, configuredIds] = [kept.keys.map(keyId), configured.map(keyId)];
     const fields = { kept: keptIds, configured: configuredIds };
+    // The configuration may have followed, as it should.
+    const isSame = keptIds.join() === configuredIds.join();
     if (kept.kind === 'outdated') {
-      log.warn(fields, 'gossip.keys was edited: the keys changed at run time before are forgotten');
+      if (!isSame)
+        log.warn(fields, 'gossip.keys was edited: keys changed at run time are forgotten');
       return configured;
     }
-    if (keptIds.join() !== configuredIds.join()) {
-      log.info(
-        fields,
-        'gossip uses the keys that were changed at run time, not those of gossip.keys',
-      );
-    }
+    if (!isSame) log.info(fields, 'gossip uses keys changed at run time, not those of gossip.keys');
     return kept.keys;
   }
 

@@ -227,9 +227,7 @@ describe('the gossip keys of a peer', () => {
     await before.side.stop();
     const after = await start(t, 'one', [], { dataDir, gossip: gossip(configured) });
     assert.deepEqual(ids(after), [keyId(installed)]);
-    assert.ok(
-      after.lines.some((line) => line.startsWith('gossip uses the keys that were changed')),
-    );
+    assert.ok(after.lines.some((line) => line.startsWith('gossip uses keys changed at run time')));
     await after.side.stop();
     const other = await start(t, 'one', [], { dataDir, gossip: gossip(edited) });
     assert.deepEqual(ids(other), [keyId(edited)]);
@@ -238,6 +236,16 @@ describe('the gossip keys of a peer', () => {
     for (const key of [configured, installed, edited])
       assert.ok(!logged.includes(key.toString('base64')) && !logged.includes(key.toString('hex')));
     assert.ok(logged.includes(keyId(installed)), 'the log names keys by their ids');
+  });
+
+  it('may become those of the configuration, without a word', async (t) => {
+    const dataDir = await folderOf(t);
+    const before = await start(t, 'one', [], { dataDir, gossip: gossip(configured) });
+    assert.deepEqual(await rotate(before), []);
+    await before.side.stop();
+    const after = await start(t, 'one', [], { dataDir, gossip: gossip(installed) });
+    assert.deepEqual(ids(after), [keyId(installed)]);
+    assert.ok(!after.lines.some((line) => line.includes('gossip.keys')), after.lines.join());
   });
 
   it('end with the process without dataDir', async (t) => {
