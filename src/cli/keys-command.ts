@@ -49,7 +49,7 @@ export function addKeys(program: Command, out: CliOutput, done: Done): void {
         '  sailring keys install new.key',
         '  sailring keys use <id>',
         '  sailring keys remove <id of the old one>',
-        'Write the new key into gossip.keys of every peer as well: a restart reads that.',
+        'Write the new key into gossip.keys of every peer as well: without dataDir a restart has those alone.',
       ].join('\n'),
     );
   addList(keys, out, done);
