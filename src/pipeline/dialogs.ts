@@ -61,6 +61,8 @@ export class Dialogs {
 
   /** Forgets calls whose end nobody told: rung for longer than Timer C, or of yesterday. */
   sweep(nowMs: number): void {
+    this.#oldestCall.release();
+    this.#oldestEnded.release();
     for (const [callId, { isEarly, sinceMs }] of this.#calls) {
       const limitMs = isEarly ? dialogLimits.earlyMs : dialogLimits.confirmedMs;
       if (nowMs - sinceMs >= limitMs) this.#calls.delete(callId);
@@ -111,20 +113,28 @@ export class Dialogs {
   }
 }
 
-/** Deletes from the beginning of a map. Its iterator stays, for a new one walks over all that was deleted before. */
+/**
+ * Deletes from the beginning of a map. Its iterator stays while it is used, for a new one walks over all
+ * that was deleted before. One that nobody moves would hold every table that the map has outgrown since.
+ */
 class Oldest {
   readonly #map: Map<string, unknown>;
-  readonly #keys: MapIterator<string>;
+  #keys: MapIterator<string> | undefined;
 
   constructor(map: Map<string, unknown>) {
     this.#map = map;
-    this.#keys = map.keys();
   }
 
   /** The map must not be empty: an iterator that has come to an end stays there. */
   delete(): void {
+    this.#keys ??= this.#map.keys();
     const { value } = this.#keys.next();
     if (value !== undefined) this.#map.delete(value);
+  }
+
+  /** To be called now and then. */
+  release(): void {
+    this.#keys = undefined;
   }
 }
 

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { dialogLimits, transactionLimits } from '../../src/config/defaults.ts';
 import { Dialogs } from '../../src/pipeline/dialogs.ts';
 
@@ -185,5 +187,35 @@ describe('the calls of an instance', () => {
     dialogs.response(response(200, 'call-0'), 1);
     assert.equal(dialogs.size, 1);
     assert.equal(forgotten(), 0);
+  });
+
+  it('leave nothing behind when they have ended', () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const heapUsed = (): number => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const { dialogs, forgotten } = given();
+    let nowMs = 0;
+    const talk = (calls: number): void => {
+      for (let call = 0; call < calls; call++) {
+        if (++nowMs % 10_000 === 0) dialogs.sweep(nowMs);
+        dialogs.response(response(200, `call-${nowMs}`), nowMs);
+        dialogs.request(request('BYE', `call-${nowMs}`), nowMs);
+      }
+    };
+    // Above both limits once.
+    for (let call = 0; call <= dialogLimits.callsMax; call++)
+      dialogs.response(response(200, `old-${call}`), 0);
+    for (let call = 0; call <= dialogLimits.callsMax; call++)
+      dialogs.request(request('BYE', `old-${call}`), 0);
+    talk(50_000);
+    const before = heapUsed();
+    talk(200_000);
+    assert.equal(dialogs.size, 0);
+    assert.equal(forgotten(), 1);
+    const grownBytes = heapUsed() - before;
+    assert.ok(grownBytes < 4_000_000, `${grownBytes} bytes more`);
   });
 });
