@@ -1,5 +1,5 @@
-import { dialogLimits, transactionLimits } from '../config/defaults.ts';
-import { parseSipMessage, tagOf } from '../sip/index.ts';
+import { dialogLimits, keyLimits, transactionLimits } from '../config/defaults.ts';
+import { hash64, parseSipMessage, tagOf } from '../sip/index.ts';
 import { own } from './generations.ts';
 
 /** One call: all dialogs of one Call-ID. */
@@ -166,9 +166,9 @@ function answersInvite(bytes: Buffer, head: string): boolean {
 /** Empty when the message has none. */
 function callIdOf(bytes: Buffer, head: string): string {
   const callId = usualField(head, '\r\nCall-ID: ');
-  if (callId !== undefined && /^[^\s]+$/.test(callId)) return own(callId);
+  if (callId !== undefined && /^[^\s]+$/.test(callId)) return short(callId);
   const parsed = parseSipMessage(bytes);
-  return parsed.ok ? parsed.message.callId : '';
+  return parsed.ok ? short(parsed.message.callId) : '';
 }
 
 /** The same for both directions: who hangs up writes the tags the other way round. */
@@ -182,7 +182,12 @@ function dialogOf(bytes: Buffer, head: string, callId: string): string {
 }
 
 function dialogName(callId: string, one = '', other = ''): string {
-  return own(one < other ? `${callId} ${one} ${other}` : `${callId} ${other} ${one}`);
+  return short(one < other ? `${callId} ${one} ${other}` : `${callId} ${other} ${one}`);
+}
+
+/** What can be remembered of a name: whoever sends it chooses its length, too. */
+function short(name: string): string {
+  return name.length > keyLimits.rememberedKeyLengthMax ? hash64(name) : own(name);
 }
 
 /** The value of a field whose line begins as nearly everybody writes it and ends where it seems to. */

@@ -31,6 +31,13 @@ function given(): { dialogs: Dialogs; forgotten: () => number } {
   return { dialogs, forgotten: () => forgotten };
 }
 
+function heapUsed(): number {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  return process.memoryUsage().heapUsed;
+}
+
 describe('the calls of an instance', () => {
   it('are counted from INVITE to BYE, whoever sends which', () => {
     const { dialogs } = given();
@@ -189,13 +196,24 @@ describe('the calls of an instance', () => {
     assert.equal(forgotten(), 0);
   });
 
+  it('take little memory, whatever stands in their messages', () => {
+    const { dialogs } = given();
+    const [calls, long] = [2_000, 'x'.repeat(10_000)];
+    const before = heapUsed();
+    for (let call = 0; call < calls; call++) {
+      const padded = request('INVITE', `${call}@compact`, `Subject: ${long}\r\ni`);
+      dialogs.request(padded, 0);
+      dialogs.response(response(200, `${long}${call}`), 0);
+      dialogs.request(request('BYE', `${long}-${call}`), 0);
+    }
+    const grownBytes = heapUsed() - before;
+    assert.equal(dialogs.size, 2 * calls);
+    assert.ok(grownBytes < calls * 3_000, `${grownBytes} bytes more`);
+    for (let call = 0; call < calls; call++) dialogs.request(request('BYE', `${long}${call}`), 1);
+    assert.equal(dialogs.size, calls, 'long names are told apart by their ends, too');
+  });
+
   it('leave nothing behind when they have ended', () => {
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
-    const heapUsed = (): number => {
-      collect();
-      return process.memoryUsage().heapUsed;
-    };
     const { dialogs, forgotten } = given();
     let nowMs = 0;
     const talk = (calls: number): void => {
