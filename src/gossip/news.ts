@@ -45,7 +45,10 @@ export class News {
     if (this.#queue.size > 2 * gossipLimits.newsMax) this.#queue.sweep((one) => this.#waits(one));
   }
 
-  /** Takes news whose bytes satisfy `fits`, and counts them as sent once; at `sendsMax` they are done. */
+  /**
+   * Takes news whose bytes satisfy `fits`, and counts them as sent once; at `sendsMax` they are done. Infinity:
+   * this time does not count.
+   */
   take(fits: (bytes: Uint8Array) => boolean, sendsMax: number): readonly Uint8Array[] {
     const taken: Item[] = [];
     const unfit: Item[] = [];
@@ -62,7 +65,7 @@ export class News {
   }
 
   #sent(item: Item, sendsMax: number): void {
-    item.sent++;
+    if (sendsMax !== Infinity) item.sent++;
     if (item.sent < sendsMax) {
       this.#queue.add(item);
       return;

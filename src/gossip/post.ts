@@ -33,8 +33,9 @@ export class Post {
   send(to: MemberRecord, messages: readonly Message[]): void {
     const bytes = messages.map(encodeMessage);
     const checksum = (to.versions[1] ?? 0) >= checksumVersion;
-    const news = this.#takeNews(bytes, checksum);
-    this.#emit(to.endpoint, [...bytes, ...news], checksum, packetKind(messages));
+    const kind = packetKind(messages);
+    const news = this.#takeNews(to, kind, bytes, checksum);
+    this.#emit(to.endpoint, [...bytes, ...news], checksum, kind);
   }
 
   /** Sends one message without news: the receiver may be a stranger, who shall get no more than asked. */
@@ -57,21 +58,38 @@ export class Post {
   /** Sends only news. False: there is none. */
   sendNews(to: MemberRecord): boolean {
     const checksum = (to.versions[1] ?? 0) >= checksumVersion;
-    const news = this.#takeNews([], checksum);
+    const news = this.#takeNews(to, 'news', [], checksum);
     if (news.length === 0) return false;
     this.#emit(to.endpoint, news, checksum, 'news');
     return true;
   }
 
-  #takeNews(first: readonly Uint8Array[], checksum: boolean): readonly Uint8Array[] {
+  #takeNews(
+    to: MemberRecord,
+    kind: PacketKind,
+    first: readonly Uint8Array[],
+    checksum: boolean,
+  ): readonly Uint8Array[] {
     const { news, roster, options } = this.#context;
     const all = [...first];
-    const sendsMax = newsSendsMax(options.profile.retransmitMult, roster.size);
+    const limit = newsSendsMax(options.profile.retransmitMult, roster.size);
+    const sendsMax = this.#isLikelyHeard(to, kind) ? limit : Infinity;
     return news.take((bytes) => {
       if (!this.#hasRoom([...all, bytes], checksum)) return false;
       all.push(bytes);
       return true;
     }, sendsMax);
+  }
+
+  /**
+   * Whether news to this member counts among the few sends of a piece. A suspect gets it all the same, for it
+   * may only be slow, and so does who is pinged; but most whom a small side of a partition turns to hear
+   * nothing, and the others of that side would never learn what was spent on those.
+   */
+  #isLikelyHeard(to: MemberRecord, kind: PacketKind): boolean {
+    // Whether a ping is heard is what it is to find out: gossip's rounds come to who lives anyway.
+    if (kind === 'ping') return false;
+    return to.state === 'alive' || !this.#context.roster.hasAlive();
   }
 
   #hasRoom(messages: readonly Uint8Array[], checksum: boolean): boolean {

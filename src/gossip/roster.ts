@@ -66,6 +66,11 @@ export class Roster {
     return this.#liveCount === (isLive(this.self) ? 1 : 0);
   }
 
+  /** Whether another member is held for alive: neither suspect nor gone. */
+  hasAlive(): boolean {
+    return this.#others.some(({ state }) => state === 'alive');
+  }
+
   add(record: MemberRecord): void {
     this.#records.set(record.name, record);
     this.#others.push(record);

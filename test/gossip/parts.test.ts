@@ -72,6 +72,14 @@ describe('news', () => {
     assert.equal(news.size, 0);
   });
 
+  it('is told beyond that to who may not hear it', () => {
+    const news = new News(() => undefined);
+    news.put('a', bytes('a'), false);
+    for (let i = 0; i < 9; i++) assert.equal(news.take(all, Infinity).length, 1);
+    for (let i = 0; i < 4; i++) assert.equal(news.take(all, 4).length, 1);
+    assert.equal(news.size, 0);
+  });
+
   it('of one member is replaced by what is newer, and counted anew', () => {
     const news = new News(() => undefined);
     news.put('a', bytes('old'), false);

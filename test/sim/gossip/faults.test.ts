@@ -164,6 +164,12 @@ describe('a network that breaks and is repaired', () => {
     small: split(shape, 10, [5, 20, 60, 300], 4),
     large: split(shape, 30, [5, 20, 60, 300], 1),
   }));
+  /** Two accusers wait 5.7 s for a third; one that lost sight of the other's word waits 12 s. */
+  const [sideMs, restMs] = [9_000, 6_000];
+  const sides = crew.run(
+    'side',
+    seedsUpTo(200).map((seed) => ({ size: 5, side: 2, seed })),
+  );
   const never = crew.run(
     'partition',
     seedsUpTo(3).map((seed) => ({
@@ -194,6 +200,26 @@ describe('a network that breaks and is repaired', () => {
       assert.ok(all.some(({ torn }) => torn > 0));
     });
   }
+
+  it('lets two of five know soon that they are alone', async () => {
+    const all = await sides;
+    const worst = percentile(
+      all.map(({ sideMs }) => sideMs),
+      1,
+    );
+    rows.push(['2 of 5 cut off', 's until both know, worst', seconds(sideMs), seconds(worst)]);
+    for (const one of all) {
+      assert.ok(
+        one.sideMs <= sideMs,
+        replay(one.seed, `the small side knew after ${one.sideMs} ms`),
+      );
+      assert.ok(
+        one.restMs <= restMs,
+        replay(one.seed, `the large side knew after ${one.restMs} ms`),
+      );
+      assert.equal(one.viewsHit, 0, replay(one.seed, 'somebody of the own side was dead'));
+    }
+  });
 
   it('control: does not heal when nobody tries to reach the lost', async () => {
     const healed = (await never).filter(({ healedMs }) => healedMs !== Infinity);

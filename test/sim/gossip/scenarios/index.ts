@@ -4,6 +4,7 @@ import { runIll, type IllFigures, type IllParameters } from './ill.ts';
 import { runJoins, type JoinsFigures, type JoinsParameters } from './joins.ts';
 import { runPartition, type PartitionFigures, type PartitionParameters } from './partition.ts';
 import { runRolling, type RollingFigures, type RollingParameters } from './rolling.ts';
+import { runSide, type SideFigures, type SideParameters } from './side.ts';
 import { runStrangers, type StrangersFigures, type StrangersParameters } from './strangers.ts';
 import { runThird, type ThirdFigures, type ThirdParameters } from './third.ts';
 import { runWeather, type WeatherFigures, type WeatherParameters } from './weather.ts';
@@ -21,6 +22,7 @@ export interface Scenarios {
   readonly joins: Run<JoinsParameters, JoinsFigures>;
   readonly partition: Run<PartitionParameters, PartitionFigures>;
   readonly rolling: Run<RollingParameters, RollingFigures>;
+  readonly side: Run<SideParameters, SideFigures>;
   readonly strangers: Run<StrangersParameters, StrangersFigures>;
   readonly third: Run<ThirdParameters, ThirdFigures>;
   readonly weather: Run<WeatherParameters, WeatherFigures>;
@@ -37,6 +39,7 @@ export const scenarios: {
   joins: runJoins,
   partition: runPartition,
   rolling: runRolling,
+  side: runSide,
   strangers: runStrangers,
   third: runThird,
   weather: runWeather,
