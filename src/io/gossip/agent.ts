@@ -1,4 +1,3 @@
-import type { RemoteInfo } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { gossipLimits, gossipProfiles } from '../../config/defaults.ts';
 import {
@@ -23,6 +22,8 @@ import {
 import type { Counters } from '../../pipeline/counters.ts';
 import { advertisedEndpoint } from './advertise.ts';
 import { Border } from './border.ts';
+import { MemberEvents, type GossipLog } from './member-events.ts';
+import { GossipPackets } from './packets.ts';
 import { SerfBridge } from './serf-bridge.ts';
 import { bindGossipSockets, type GossipSockets } from './sockets.ts';
 import { GossipStreams } from './streams.ts';
@@ -31,8 +32,6 @@ import { GossipStreams } from './streams.ts';
 interface ShellEffect {
   readonly kind: 'send' | 'openStream' | 'answerStream' | 'closeStream' | 'resolve' | 'wake';
 }
-
-type LogLine = (fields: object, message: string) => void;
 
 export interface GossipAgentOptions {
   /** Name of this peer, the same after every restart. */
@@ -61,12 +60,7 @@ export interface GossipAgentOptions {
   readonly onChange: (members: readonly Member[]) => void;
   /** What a full sync brought beside the members, before those are merged. */
   readonly onUserState?: (bytes: Uint8Array, from: string | undefined) => void;
-  readonly log: {
-    readonly debug: LogLine;
-    readonly info: LogLine;
-    readonly warn: LogLine;
-    readonly error: LogLine;
-  };
+  readonly log: GossipLog;
 }
 
 /**
@@ -78,6 +72,7 @@ export class GossipAgent {
   readonly #seeds: readonly Seed[];
   readonly #border: Border;
   readonly #streams: GossipStreams;
+  readonly #events: MemberEvents;
   readonly #inputs: SwimInput[] = [];
   readonly #lookups = new Set<string>();
   #tags: Tags;
@@ -85,9 +80,9 @@ export class GossipAgent {
   #swim: Swim | undefined;
   #serf: SerfBridge | undefined;
   #sockets: GossipSockets | undefined;
+  #packets: GossipPackets | undefined;
   #wake: NodeJS.Timeout | undefined;
   #isHandling = false;
-  #isChangeDue = false;
   #isStopped = false;
   #leaving: PromiseWithResolvers<void> | undefined;
 
@@ -102,6 +97,12 @@ export class GossipAgent {
     });
     const { label, keys = [], allow = [], counters } = options;
     this.#border = new Border({ label, keys, allow, counters });
+    this.#events = new MemberEvents({
+      counters,
+      log: options.log,
+      members: () => this.members(),
+      onChange: options.onChange,
+    });
     this.#streams = new GossipStreams({
       border: this.#border,
       timeoutMs: gossipProfiles[options.profile].streamTimeoutMs,
@@ -138,12 +139,7 @@ export class GossipAgent {
       await this.#stopSockets();
       throw error;
     }
-    sockets.packets.on('message', (bytes, from) => {
-      this.#packet(bytes, from);
-    });
-    sockets.packets.on('error', (error) => {
-      log.error({ err: error }, 'the gossip packet socket failed');
-    });
+    this.#packets = this.#createPackets(sockets);
     sockets.streams.on('connection', (socket) => {
       this.#streams.accept(socket);
     });
@@ -218,6 +214,7 @@ export class GossipAgent {
   async stop(): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
+    this.#events.stop();
     clearTimeout(this.#wake);
     this.#leaving?.resolve();
     this.#serf?.stop();
@@ -227,6 +224,7 @@ export class GossipAgent {
   async #stopSockets(): Promise<void> {
     const sockets = this.#sockets;
     this.#sockets = undefined;
+    this.#packets = undefined;
     this.#streams.closeAll();
     if (sockets === undefined) return;
     await Promise.all([
@@ -239,6 +237,22 @@ export class GossipAgent {
         });
       }),
     ]);
+  }
+
+  #createPackets({ packets: socket, isIPv6 }: GossipSockets): GossipPackets {
+    const { counters, log } = this.#options;
+    return new GossipPackets({
+      socket,
+      isIPv6,
+      border: this.#border,
+      counters,
+      onInput: (input) => {
+        this.#input(input);
+      },
+      onError: (error) => {
+        log.error({ err: error }, 'the gossip packet socket failed');
+      },
+    });
   }
 
   #createSwim(endpoint: Endpoint): Swim {
@@ -310,7 +324,7 @@ export class GossipAgent {
   #do(effect: SwimEffect): void {
     switch (effect.kind) {
       case 'send':
-        this.#send(effect.to, effect.bytes);
+        this.#packets?.send(effect.to, effect.bytes);
         return;
       case 'openStream':
         this.#streams.open(effect.stream, effect.to, effect.bytes);
@@ -349,24 +363,6 @@ export class GossipAgent {
     }
   }
 
-  #send(to: Endpoint, bytes: Uint8Array): void {
-    const socket = this.#sockets?.packets;
-    if (socket === undefined) return;
-    // A socket for both families takes IPv4 only as IPv4-mapped.
-    const isMapped = socket.address().family === 'IPv6' && !to.address.includes(':');
-    const address = isMapped ? `::ffff:${to.address}` : to.address;
-    socket.send(this.#border.sealPacket(bytes), to.port, address, (error) => {
-      if (error !== null) this.#options.counters.count('gossip_drops', 'send-failed');
-    });
-  }
-
-  #packet(bytes: Uint8Array, from: RemoteInfo): void {
-    const address = canonicalAddress(from.address) ?? from.address;
-    const opened = this.#border.openPacket(bytes, from.address);
-    if (opened === undefined) return;
-    this.#input({ kind: 'packet', bytes: opened, from: { address, port: from.port } });
-  }
-
   #wakeAt(at: number): void {
     clearTimeout(this.#wake);
     const delay = Math.max(0, Math.ceil(at - performance.now()));
@@ -389,43 +385,7 @@ export class GossipAgent {
   }
 
   #event(event: SwimEvent): void {
-    if (event.kind === 'left') {
-      this.#leaving?.resolve();
-      return;
-    }
-    this.#logEvent(event);
-    this.#options.counters.count('gossip_events', event.kind);
-    if (this.#isChangeDue) return;
-    this.#isChangeDue = true;
-    setImmediate(() => {
-      this.#isChangeDue = false;
-      if (!this.#isStopped) this.#options.onChange(this.members());
-    });
-  }
-
-  #logEvent(event: Exclude<SwimEvent, { kind: 'left' }>): void {
-    const { log } = this.#options;
-    const { name, incarnation } = event.member;
-    const fields = { member: name, at: endpointText(event.member), incarnation };
-    switch (event.kind) {
-      case 'join':
-        log.info(fields, 'a member joined');
-        return;
-      case 'leave':
-        log.info(fields, 'a member left');
-        return;
-      case 'update':
-        log.debug(fields, 'a member changed');
-        return;
-      case 'suspect':
-        log.info({ ...fields, by: event.by }, 'a member is suspected');
-        return;
-      case 'fail':
-        log.warn({ ...fields, by: event.by }, 'a member failed');
-        return;
-      case 'conflict':
-        log.error(fields, 'another peer uses the name of this one');
-        return;
-    }
+    if (event.kind === 'left') this.#leaving?.resolve();
+    else this.#events.add(event);
   }
 }

@@ -8,6 +8,8 @@ export interface GossipSockets {
   readonly packets: Socket;
   readonly streams: Server;
   readonly port: number;
+  /** True for both families too. */
+  readonly isIPv6: boolean;
 }
 
 /**
@@ -19,7 +21,8 @@ export async function bindGossipSockets(address: string, port: number): Promise<
     const streams = await listen(address, port);
     const bound = boundPort(streams);
     try {
-      return { streams, packets: await bind(address, bound), port: bound };
+      const packets = await bind(address, bound);
+      return { streams, packets, port: bound, isIPv6: isIPv6(address) };
     } catch (error) {
       streams.close();
       const isWorthAnother = port === 0 && isCode(error, 'EADDRINUSE');
