@@ -168,7 +168,7 @@ describe('a peer that is cut off', () => {
     assert.ok(states.includes('suspect'), 'not all of them had to be dead for that');
     let isLinked = false;
     one.links.isUp = () => isLinked;
-    for (const name of ['two', 'three']) await (await start(t, name, seeds, cluster)).side.joined();
+    await Promise.all(['two', 'three'].map((name) => start(t, name, seeds, cluster)));
     await one.until(() => one.side.members().every(({ state }) => state === 'alive'));
     assert.equal(one.side.minority, 'unready');
     isLinked = true;

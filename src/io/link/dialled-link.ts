@@ -149,7 +149,8 @@ export class DialledLink {
   }
 
   #noteSilence(reason: ConnectionEnd, wasUp: boolean): void {
-    if (wasUp && reason === 'unreachable') this.#brokeAtMs = performance.now();
+    const isLeaving = this.#leavingEpoch === this.#peer.epoch;
+    if (wasUp && reason === 'unreachable' && !isLeaving) this.#brokeAtMs = performance.now();
     else if (reason !== 'silent') this.#brokeAtMs = -Infinity;
   }
 

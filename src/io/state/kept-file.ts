@@ -91,7 +91,8 @@ export class KeptFile {
   /** Ends what is being written. */
   async close(): Promise<void> {
     clearTimeout(this.#retry);
-    await this.#writing;
+    // A save that waited for the write before it begins its own behind that.
+    while (this.#writing !== undefined) await this.#writing;
     clearTimeout(this.#retry);
   }
 

@@ -50,7 +50,7 @@ export class KeyringFile {
       log,
       texts: {
         setAside:
-          'the file of the gossip keys cannot be used; it was set aside, and the keys of the configuration are used',
+          'a file of gossip keys cannot be used and was set aside; without another one those of the configuration are used',
         unwritten: 'the gossip keys were not written; trying again',
       },
     });

@@ -94,6 +94,20 @@ describe('the life of a link', () => {
     assert.ok(a.counters.get('link_failures', 'unreachable') > 1, 'it was refused');
   });
 
+  it('is not silent when it broke behind a goodbye', async () => {
+    const a = peer('a', { limits: { silenceMs: 60_000 } });
+    const b = peer('b');
+    const cable = await cabled(a, b);
+    const { promise: asking, resolve: asked } = Promise.withResolvers<void>();
+    const stopped = b.links.stop(10_000, asking);
+    await turnsUntil(() => !a.links.isUp('b'));
+    cable.cut();
+    await a.until(() => a.downReasons.length > 0);
+    assert.deepEqual([a.downReasons[0], a.links.isSilent('b')], ['unreachable', false]);
+    asked();
+    await stopped;
+  });
+
   it('is silent no longer than its limit', async () => {
     const limits = { keepaliveIntervalMs: 50, keepaliveTimeoutMs: 50, silenceMs: 0 };
     const a = peer('a', { limits });
