@@ -98,13 +98,13 @@ describe('the life of a link', () => {
     const a = peer('a', { limits: { silenceMs: 60_000 } });
     const b = peer('b');
     const cable = await cabled(a, b);
-    const { promise: asking, resolve: asked } = Promise.withResolvers<void>();
+    const { promise: asking, resolve: asked } = Promise.withResolvers<undefined>();
     const stopped = b.links.stop(10_000, asking);
     await turnsUntil(() => !a.links.isUp('b'));
     cable.cut();
     await a.until(() => a.downReasons.length > 0);
     assert.deepEqual([a.downReasons[0], a.links.isSilent('b')], ['unreachable', false]);
-    asked();
+    asked(undefined);
     await stopped;
   });
 

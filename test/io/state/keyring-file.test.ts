@@ -161,7 +161,7 @@ describe('the file of the gossip keys', () => {
       assert.equal(given.counters.get('keyring_files', reason), 1);
       assert.match(
         given.lines[0]!,
-        /^the file of the gossip keys cannot be used; it was set aside/u,
+        /^a file of gossip keys cannot be used and was set aside/u,
       );
       assert.deepEqual(readdirSync(given.folder), ['gossip-keys.bad-1']);
       assert.deepEqual(readFileSync(`${given.file}.bad-1`), bad);
