@@ -159,10 +159,7 @@ describe('the file of the gossip keys', () => {
       const next = given.create(first);
       assert.deepEqual(await next.load(), { kind: 'none' });
       assert.equal(given.counters.get('keyring_files', reason), 1);
-      assert.match(
-        given.lines[0]!,
-        /^a file of gossip keys cannot be used and was set aside/u,
-      );
+      assert.match(given.lines[0]!, /^a file of gossip keys cannot be used and was set aside/u);
       assert.deepEqual(readdirSync(given.folder), ['gossip-keys.bad-1']);
       assert.deepEqual(readFileSync(`${given.file}.bad-1`), bad);
       for (const key of [first, second]) assert.ok(!given.lines.join().includes(text(key)));
