@@ -5,22 +5,13 @@ import { digestOf } from '../../src/pipeline/key.ts';
 import type { InstanceStatus } from '../../src/pipeline/view.ts';
 import type { Refusal } from '../../src/sip/index.ts';
 import { clusterView } from '../support/pipeline-parts.ts';
-import { PipelinePeer, roomRules, routesOf } from '../support/pipeline-peer.ts';
+import { callOf, PipelinePeer, roomRules, routesOf } from '../support/pipeline-peer.ts';
 import type { RequestOptions } from '../support/sip-text.ts';
 
 const three = { a: 'ready', b: 'ready', c: 'ready' } as const;
 
 function peerOf(statuses: Readonly<Record<string, InstanceStatus>> = three): PipelinePeer {
   return new PipelinePeer('a', clusterView('a', statuses));
-}
-
-/** A call whose key belongs to this instance. */
-function callOf(instance: string): string {
-  const { ring } = clusterView('a', three);
-  const calls = Array.from({ length: 100 }, (_, call) => `call-${call}`);
-  const found = calls.find((callId) => ring.owner(digestOf(`from1\n${callId}`)) === instance);
-  assert.ok(found !== undefined);
-  return found;
 }
 
 /** Application of b, as `clusterView` numbers it; and of c. */
@@ -88,7 +79,7 @@ describe('Explicitly addressed requests', () => {
   for (const [name, options, instance, reason] of cases) {
     it(`go to the instance that they name: ${name}`, () => {
       const peer = peerOf();
-      assert.equal(peer.route({ callId: callOf('a'), ...options }), instance);
+      assert.equal(peer.route({ callId: callOf('a', three), ...options }), instance);
       assert.equal(peer.last.envelope.reason, reason);
       assert.equal(
         peer.last.message.requestUri,
@@ -125,17 +116,20 @@ describe('Explicitly addressed requests', () => {
 
   it('come after the stamp, and before what memory knows', () => {
     const peer = peerOf();
-    const owner = peer.route({ callId: callOf('a') });
+    const owner = peer.route({ callId: callOf('a', three) });
     const extra = [...routesOf(peer.last.message)];
     const toTag = 'to1';
     assert.equal(
-      peer.route({ method: 'BYE', callId: callOf('a'), toTag, uri: applicationOfB, extra }),
+      peer.route({ method: 'BYE', callId: callOf('a', three), toTag, uri: applicationOfB, extra }),
       owner,
     );
-    peer.route({ callId: callOf('c') });
-    assert.equal(peer.route({ callId: callOf('c'), uri: applicationOfB }), 'b');
+    peer.route({ callId: callOf('c', three) });
+    assert.equal(peer.route({ callId: callOf('c', three), uri: applicationOfB }), 'b');
     peer.view = clusterView('a', { a: 'ready', b: 'draining', c: 'ready' });
-    assert.equal(peer.route({ method: 'CANCEL', callId: callOf('c'), uri: applicationOfB }), 'b');
+    assert.equal(
+      peer.route({ method: 'CANCEL', callId: callOf('c', three), uri: applicationOfB }),
+      'b',
+    );
     assert.equal(peer.last.envelope.reason, 'memory');
   });
 

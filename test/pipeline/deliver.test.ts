@@ -1,20 +1,10 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
-import { digestOf } from '../../src/pipeline/key.ts';
 import { arrivalOf, clusterView } from '../support/pipeline-parts.ts';
-import { PipelinePeer, routesOf } from '../support/pipeline-peer.ts';
+import { callOf, PipelinePeer, routesOf } from '../support/pipeline-peer.ts';
 import type { RequestOptions } from '../support/sip-text.ts';
 
 const statuses = { a: 'ready', b: 'ready', c: 'ready' } as const;
-
-/** A call whose key belongs to this instance. */
-function callOf(instance: string): string {
-  const { ring } = clusterView('a', statuses);
-  const calls = Array.from({ length: 100 }, (_, call) => `call-${call}`);
-  const found = calls.find((callId) => ring.owner(digestOf(`from1\n${callId}`)) === instance);
-  assert.ok(found !== undefined);
-  return found;
-}
 
 describe('What belongs to an instance that may only be held up', () => {
   const overTcp = arrivalOf({ transport: 'TCP', flow: 't1-7' });
@@ -24,7 +14,7 @@ describe('What belongs to an instance that may only be held up', () => {
 
   beforeEach(() => {
     peer = new PipelinePeer('a', clusterView('a', statuses));
-    invite = { callId: callOf('b') };
+    invite = { callId: callOf('b', statuses) };
     assert.equal(peer.route(invite), 'b');
     bye = { ...invite, method: 'BYE', cseq: 2, toTag: 't', extra: routesOf(peer.last.message) };
     peer.unreachable.add('b');
@@ -58,7 +48,7 @@ describe('What belongs to an instance that may only be held up', () => {
   });
 
   it('is not what begins: that need not wait', () => {
-    const other = { callId: callOf('b'), fromTag: 'from1', cseq: 7 };
+    const other = { callId: callOf('b', statuses), fromTag: 'from1', cseq: 7 };
     assert.notEqual(peer.route({ ...other, method: 'MESSAGE' }), 'b');
     assert.equal(peer.counters.get('sip_drops', 'instance-silent'), 0);
   });

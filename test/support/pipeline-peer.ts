@@ -2,13 +2,19 @@ import assert from 'node:assert/strict';
 import type { Arrival } from '../../src/pipeline/arrival.ts';
 import { Counters } from '../../src/pipeline/counters.ts';
 import type { Envelope } from '../../src/pipeline/envelope.ts';
-import { KeyDeriver } from '../../src/pipeline/key.ts';
+import { digestOf, KeyDeriver } from '../../src/pipeline/key.ts';
 import { Pipeline } from '../../src/pipeline/pipeline.ts';
 import type { PipelineOptions } from '../../src/pipeline/ports.ts';
-import type { ClusterView } from '../../src/pipeline/view.ts';
+import type { ClusterView, InstanceStatus } from '../../src/pipeline/view.ts';
 import type { KeyResult, Rules } from '../../src/dcr/index.ts';
 import { TransactionMemory, type Assignment, type SipMessage } from '../../src/sip/index.ts';
-import { arrivalOf, pipelineOptions, RecordedPorts, type Delivered } from './pipeline-parts.ts';
+import {
+  arrivalOf,
+  clusterView,
+  pipelineOptions,
+  RecordedPorts,
+  type Delivered,
+} from './pipeline-parts.ts';
 import { request, type RequestOptions } from './sip-text.ts';
 
 /** One peer's pipeline on recorded ports; time stands still unless the test moves it. */
@@ -74,6 +80,18 @@ export class PipelinePeer extends RecordedPorts {
   #reachable(peer: string): PipelinePeer | undefined {
     return this.unreachable.has(peer) ? undefined : this.others.get(peer);
   }
+}
+
+/** A call whose key belongs to this instance, in a cluster of these. */
+export function callOf(
+  instance: string,
+  statuses: Readonly<Record<string, InstanceStatus>>,
+): string {
+  const { ring } = clusterView(instance, statuses);
+  const calls = Array.from({ length: 100 }, (_, call) => `call-${call}`);
+  const found = calls.find((callId) => ring.owner(digestOf(`from1\n${callId}`)) === instance);
+  assert.ok(found !== undefined);
+  return found;
 }
 
 /** Joins peers by links that carry requests, notes and questions. */
